@@ -1,0 +1,1 @@
+"""The outer ring: which process, on which log, with which settings."""

@@ -1,0 +1,1 @@
+"""The `mediabeat` commands, one file each."""

@@ -1,0 +1,1 @@
+"""The contract both sides know: JSON Schemas, record types, topics, codec."""

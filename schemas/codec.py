@@ -1,0 +1,1 @@
+"""Bytes <-> contract types: the only file that parses JSON."""

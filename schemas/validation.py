@@ -1,0 +1,1 @@
+"""JSON Schemas compiled once, in two profiles; InvalidDocument names the place and the rule."""
