@@ -1,15 +1,18 @@
 # CI and people call the same targets. Python 3.11+ is all that must be there.
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first interpreter that really runs and is new enough (a name on PATH may be a shim of something not installed).
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+KAFKA_PORT ?= 9092
 
-.PHONY: run test check bench install dev clean
+.PHONY: run test check bench kafka kafka-stop kafka-3 install dev clean
 install: $(VENV)/.run
 dev: $(VENV)/.dev
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("mediabeat needs Python 3.11 or newer; set PYTHON=/path/to/python3" if sys.version_info < (3, 11) else 0)'
+	@test -n "$(PYTHON)" || { echo 'mediabeat needs Python 3.11 or newer; set PYTHON=/path/to/python3' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -35,6 +38,15 @@ check: dev  ## lint, types, import rules, schema examples
 
 bench: dev  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
+
+kafka: dev  ## a real one-node broker on 127.0.0.1:9092 (KAFKA_PORT moves it)
+	@$(BIN)/python -m deploy.broker start --port $(KAFKA_PORT)
+
+kafka-3: dev  ## three nodes on loopback
+	@$(BIN)/python -m deploy.broker start --nodes 3 --port $(KAFKA_PORT)
+
+kafka-stop:
+	@$(BIN)/python -m deploy.broker stop --port $(KAFKA_PORT)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
