@@ -28,6 +28,12 @@ class LaneLog(Protocol):
         just ends early.
         """
 
+    async def end(self, topic: str) -> int:
+        """The committed end of this partition of a topic. Unchanged means that nothing was committed to it since.
+
+        A changed answer may only mean that a marker was written; an unchanged one is a promise. LogUnavailable.
+        """
+
     async def read(self, offset: int, max_records: int, timeout_seconds: float) -> Fetch:
         """Committed records of the input partition at and after `offset`; an empty Fetch after the timeout.
 
