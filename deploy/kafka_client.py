@@ -1,0 +1,163 @@
+"""Opens and discards aiokafka clients: every setting, and every private name of aiokafka, is in this file."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka.client import AIOKafkaClient
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.producer import sender
+
+from schemas.records import LogUnavailable
+
+REQUEST_TIMEOUT_MS: Final = 5_000
+START_SECONDS: Final = 8.0
+STOP_SECONDS: Final = 2.0
+TRANSACTION_TIMEOUT_MS: Final = 10_000
+BATCH_BYTES: Final = 900_000
+"""Below the broker's default limit of a batch (1,048,588) with room for its header."""
+
+SESSION_TIMEOUT_MS: Final = 6_000
+HEARTBEAT_MS: Final = 2_000
+REBALANCE_TIMEOUT_MS: Final = 10_000
+
+# While the broker still writes a commit's markers, the next transaction's first request is told to come again. aiokafka
+# then waits 20 ms, which alone caps a lane at 40 transactions a second. It reads this at call time.
+sender.BACKOFF_OVERRIDE = 0.002
+
+# It reports each retry of a broker that is away at warning and error; the rings report outages themselves, once.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How to speak to the brokers. `protocol`: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+
+    protocol: str = "PLAINTEXT"
+    ssl: SSLContext | None = None
+    sasl_mechanism: str = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As aiokafka's clients take them."""
+        return {
+            "security_protocol": self.protocol,
+            "ssl_context": self.ssl,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaClients:
+    """One cluster's clients, opened ready to use. Every opener raises LogUnavailable when no broker answers in time."""
+
+    bootstrap: str
+    security: Security = Security()
+    name: str = "mediabeat"
+
+    async def connection(self, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AIOKafkaClient:
+        """A bare client: metadata, and requests to a node."""
+        client = AIOKafkaClient(**self._shared(request_timeout_ms, retry_backoff_ms=50))
+        await _started(client.bootstrap(), client.close, self.bootstrap)
+        return client
+
+    async def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        """An idempotent producer; with a transactional id it has fenced its predecessors before it is returned."""
+        transactional = {"transactional_id": transactional_id, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
+        producer = AIOKafkaProducer(
+            **self._shared(REQUEST_TIMEOUT_MS, retry_backoff_ms=10),
+            **(transactional if transactional_id is not None else {}),
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+        )
+        await _started(producer.start(), lambda: discard(producer), self.bootstrap)
+        return producer
+
+    async def discard(self, producer: AIOKafkaProducer) -> None:
+        """Stop it for good, as the function of this name says."""
+        await discard(producer)
+
+    async def member(self, group: str, slot: str, topic: str, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
+        """A static member of a group that only takes part in assignments: it must be polled, and paused at once.
+
+        It leaves neither the group when it stops nor its partitions: the next holder of the slot takes both.
+        """
+        member = AIOKafkaConsumer(
+            **self._shared(REQUEST_TIMEOUT_MS, retry_backoff_ms=50),
+            group_id=group,
+            group_instance_id=slot,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+        )
+        member.subscribe([topic], listener=listener)
+        await _started(member.start(), member.stop, self.bootstrap)
+        return member
+
+    def _shared(self, request_timeout_ms: int, retry_backoff_ms: int) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.name,
+            "request_timeout_ms": request_timeout_ms,
+            "retry_backoff_ms": retry_backoff_ms,
+            "metadata_max_age_ms": 30_000,
+            **self.security.arguments(),
+        }
+
+
+async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> None:
+    """Stop a producer for good: nothing of it is delivered after this returns. Never raises, never waits long.
+
+    Its own stop() waits for brokers that may never answer, and a stop() cut off leaves the sender running, which
+    then delivers much later. So: stop under a timeout, cancel the sender, close the client.
+    """
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), seconds)
+    task = producer._sender.sender_task  # noqa: SLF001
+    for _ in range(3):
+        if task is None or task.done():
+            break
+        # The first cancel ends its loop, which then waits for requests under way; closing the client ends those, but
+        # not their waits for brokers that are away: the next cancel does.
+        task.cancel()
+        await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=seconds)
+        await asyncio.wait([task], timeout=0.2)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), seconds)
+    producer._message_accumulator.fail_all(KafkaError("this producer was discarded"))  # noqa: SLF001
+
+
+async def live_nodes(bootstrap: str) -> int:
+    """How many brokers the cluster lists now; 0 when the first of `bootstrap` answers nobody."""
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        client = await KafkaClients(bootstrap).connection(request_timeout_ms=2_000)
+    except (OSError, LogUnavailable):
+        return 0
+    brokers = len(client.cluster.brokers())
+    await client.close()
+    return brokers
+
+
+async def _started(starting: Awaitable[object], undo: Any, bootstrap: str) -> None:
+    try:
+        await asyncio.wait_for(starting, START_SECONDS)
+    except (KafkaError, OSError, TimeoutError) as failure:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(undo(), STOP_SECONDS * 2)
+        raise LogUnavailable(f"no Kafka at {bootstrap}: {failure!r}") from failure

@@ -1,0 +1,284 @@
+"""Committed records of chosen partitions, fetched ahead: one request a broker for all of them, decoded when taken."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, for_code
+from aiokafka.structs import TopicPartition
+
+from deploy.kafka_client import KafkaClients
+from deploy.kafka_wire import Answer, committed_batches, fetch
+from deploy.kafka_wire import committed as committed_offset
+from deploy.kafka_wire import end as end_offset
+from deploy.kafka_wire import start as start_offset
+from schemas.records import Fetch, LogUnavailable, OffsetOutOfRange, StoredRecord
+
+REQUEST_TIMEOUT_MS: Final = 3_000
+LONG_POLL_MS: Final = 250
+SHORT_POLL_MS: Final = 10
+AHEAD_BYTES: Final = 1024 * 1024
+"""A cursor with more than this waiting is not fetched for until its owner has taken some."""
+
+AWAY_SECONDS: Final = 10.0
+"""A partition that answered nothing for so long is unavailable."""
+
+logger = logging.getLogger(__name__)
+_new_record: Final = tuple.__new__
+
+
+class Cursor:
+    """One partition's reading position, and what has been fetched beyond it."""
+
+    def __init__(self, tail: "Tail", tp: TopicPartition, offset: int, arrived: asyncio.Event) -> None:
+        self.tp = tp
+        self._tail = tail
+        self._arrived = arrived
+        self.seeks = 0
+        self._batches: deque[tuple[Any, int]] = deque()
+        self._records: Iterator[Any] | None = None
+        self.seek(offset)
+
+    def seek(self, offset: int) -> None:
+        """Read from here; what was fetched for another position is dropped, and an answer under way will be."""
+        self.seeks += 1
+        self.position = offset
+        self.ahead = offset
+        self.waiting_bytes = 0
+        self._batches.clear()
+        self._records = None
+        self._error: KafkaError | None = None
+        self._ended_at: int | None = None
+        self._answered = time.monotonic()
+        self._tail.wake()
+
+    async def take(self, max_records: int, timeout_seconds: float) -> Fetch:
+        """What is there now, or what comes first within the timeout; see processors.ports.LaneLog.read."""
+        if not self._has_some() and self._error is None:
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), timeout_seconds)
+        return self.take_now(max_records)
+
+    def take_now(self, max_records: int) -> Fetch:
+        """What is there now. OffsetOutOfRange, LogUnavailable (no broker answered for long, or taken over)."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise OffsetOutOfRange(f"{self.tp} has no offset {self.ahead}") from error
+        if not self._has_some() and time.monotonic() - self._answered > AWAY_SECONDS:
+            raise LogUnavailable(f"{self.tp}: no broker answered for {AWAY_SECONDS:.0f} s")
+        if not self._tail.reads(self):
+            raise LogUnavailable(f"{self.tp}: another reader in this process has taken over")
+        records = self._decode(max_records)
+        return Fetch(records, self.position, None if self._has_some() else self._ended_at)
+
+    def close(self) -> None:
+        self._tail.drop(self)
+
+    def accept(self, answer: Answer, asked_at: int) -> None:
+        """Take in an answer to a request for `self.ahead`, sent at `asked_at` (wall ms)."""
+        self._answered = time.monotonic()
+        if answer.error is not None:
+            if issubclass(answer.error, OffsetOutOfRangeError):
+                self._error = answer.error()
+                self._arrived.set()
+            return
+        batches, following = committed_batches(answer, self.ahead)
+        moved = following > self.ahead
+        self.ahead = following
+        self._batches.extend((batch, answer.size // len(batches)) for batch in batches)
+        self.waiting_bytes = sum(size for _, size in self._batches)
+        # The end was reported at some moment after the request was sent. Only that much is known: a process that was
+        # stopped meanwhile reads an old answer at a new time.
+        self._ended_at = asked_at if self.ahead >= answer.high_watermark else None
+        if moved:  # also past control records alone
+            self._arrived.set()
+
+    def _has_some(self) -> bool:
+        return bool(self._batches) or self._records is not None
+
+    def _decode(self, max_records: int) -> list[StoredRecord]:
+        taken: list[StoredRecord] = []
+        position = self.position
+        while len(taken) < max_records:
+            if self._records is None:
+                if not self._batches:
+                    break
+                batch, size = self._batches.popleft()
+                self._records = iter(batch)
+                self.waiting_bytes -= size
+                if self.waiting_bytes < AHEAD_BYTES <= self.waiting_bytes + size:
+                    self._tail.wake()
+            for record in self._records:
+                offset = record.offset
+                # A batch may begin before the position that was asked for.
+                if offset >= position:
+                    taken.append(_new_record(StoredRecord, (offset, record.timestamp, record.key, record.value)))
+                    if len(taken) == max_records:
+                        break
+            else:
+                self._records = None
+        if not self._has_some():
+            self.position = self.ahead
+        elif taken:
+            self.position = taken[-1].offset + 1
+        return taken
+
+
+class Tail:
+    """All cursors of a process. A broker that is away delays only the partitions it leads."""
+
+    def __init__(self, clients: KafkaClients) -> None:
+        self._clients = clients
+        self._client: AIOKafkaClient | None = None
+        self._cursors: dict[TopicPartition, Cursor] = {}
+        self._loops: dict[int, asyncio.Task[None]] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._wakes: list[asyncio.Event] = []
+        self._opening = asyncio.Lock()
+
+    async def cursor(self, topic: str, partition: int, offset: int, arrived: asyncio.Event | None = None) -> Cursor:
+        """Start reading a partition, taking it over from whoever reads it in this process.
+
+        `arrived` is set when something came: one event may serve several cursors.
+        """
+        client = await self.client(topic)
+        tp = TopicPartition(topic, partition)
+        if partition not in (client.cluster.partitions_for_topic(topic) or ()):
+            raise LogUnavailable(f"there is no {tp}")
+        cursor = self._cursors[tp] = Cursor(self, tp, offset, arrived or asyncio.Event())
+        self.wake()
+        return cursor
+
+    def reads(self, cursor: Cursor) -> bool:
+        return self._cursors.get(cursor.tp) is cursor
+
+    async def partitions(self, topic: str) -> int:
+        client = await self.client(topic)
+        return len(client.cluster.partitions_for_topic(topic) or ())
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset there is, and the one after the last committed record."""
+        client = await self.client(topic)
+        tp = TopicPartition(topic, partition)
+        first: int = await self._ask(start_offset, client, tp)
+        return first, await self._ask(end_offset, client, tp)
+
+    async def committed(self, group: str, topic: str, partition: int) -> int | None:
+        """The offset a group has stored; None when it has none. Fence the lane's producer first."""
+        client = await self.client(topic)
+        offset: int | None = await self._ask(committed_offset, client, TopicPartition(topic, partition), group)
+        return offset
+
+    async def client(self, topic: str) -> AIOKafkaClient:
+        """The connection, with this topic in its metadata. LogUnavailable when there is neither."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._clients.connection(REQUEST_TIMEOUT_MS)
+                self._watch = asyncio.create_task(self._spread())
+        if self._client.cluster.partitions_for_topic(topic) is None:
+            await self._ask(_know, self._client, topic)
+        return self._client
+
+    def drop(self, cursor: Cursor) -> None:
+        if self.reads(cursor):
+            del self._cursors[cursor.tp]
+
+    def wake(self) -> None:
+        """Something may be fetchable that was not."""
+        for event in self._wakes:
+            event.set()
+
+    async def close(self) -> None:
+        """Stop fetching; never raises."""
+        tasks = [task for task in (self._watch, *self._loops.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._cursors.clear()
+        if self._client is not None:
+            await asyncio.wait([asyncio.ensure_future(self._client.close())], timeout=2)
+
+    async def _ask(self, question: Any, client: AIOKafkaClient, *arguments: Any, seconds: float = 5.0) -> Any:
+        """Put a question to the cluster again and again until it is answered or time is up."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        return await question(client, *arguments)
+                    except KafkaError:
+                        client.force_metadata_update()
+                        await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise LogUnavailable(f"Kafka did not answer {question.__name__}{arguments} in {seconds:.0f} s") from None
+
+    async def _spread(self) -> None:
+        """Keep one fetch loop for each broker that leads something."""
+        wake = asyncio.Event()
+        self._wakes.append(wake)
+        while True:
+            assert self._client is not None
+            leaders = {self._leader(tp) for tp in self._cursors}
+            if None in leaders:
+                self._client.force_metadata_update()
+            for node in leaders - self._loops.keys() - {None}:
+                assert node is not None
+                self._loops[node] = asyncio.create_task(self._poll(node))
+            wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), 0.1 if None in leaders else 1.0)
+
+    def _leader(self, tp: TopicPartition) -> int | None:
+        assert self._client is not None
+        node: int | None = self._client.cluster.leader_for_partition(tp)
+        return None if node is None or node < 0 else node
+
+    async def _poll(self, node: int) -> None:
+        """Fetch for ever what this broker leads."""
+        assert self._client is not None
+        wake = asyncio.Event()
+        self._wakes.append(wake)
+        while True:
+            wake.clear()
+            led = [cursor for cursor in self._cursors.values() if self._leader(cursor.tp) == node]
+            hungry = [cursor for cursor in led if cursor.waiting_bytes < AHEAD_BYTES]
+            if not hungry:
+                await wake.wait()
+                continue
+            try:
+                # A full cursor may be emptied any moment: then it should not wait for the others' long poll.
+                well = await self._fetch(node, hungry, LONG_POLL_MS if len(hungry) == len(led) else SHORT_POLL_MS)
+            except KafkaError:
+                well = False
+            except Exception:
+                logger.exception("reading from broker %d failed", node)
+                well = False
+            if not well:
+                self._client.force_metadata_update()
+                await asyncio.sleep(0.05)
+
+    async def _fetch(self, node: int, cursors: list[Cursor], wait_ms: int) -> bool:
+        """One request and its answers; False when a partition answered with an error."""
+        assert self._client is not None
+        asked = [(cursor, cursor.ahead, cursor.seeks) for cursor in cursors]
+        asked_at = time.time_ns() // 1_000_000
+        answers = await fetch(self._client, node, {cursor.tp: offset for cursor, offset, _ in asked}, wait_ms)
+        for cursor, offset, seeks in asked:
+            answer = answers.get(cursor.tp)
+            # A seek, or a second answer after its leader changed, has made an answer old.
+            if answer is not None and self.reads(cursor) and (cursor.ahead, cursor.seeks) == (offset, seeks):
+                cursor.accept(answer, asked_at)
+        return all(answer.error is None for answer in answers.values())
+
+
+async def _know(client: AIOKafkaClient, topic: str) -> None:
+    client.add_topic(topic)
+    await client.force_metadata_update()
+    if client.cluster.partitions_for_topic(topic) is None:
+        raise for_code(3)
