@@ -1,0 +1,153 @@
+"""The reorder window of one session: which events wait, in what order they leave, and when.
+
+An event is held back for up to 5 s of receive time or until an eleventh waits, so that posts which overtook each
+other are put right before anything is counted. Order among events of different `ts` is the `ts`. At one `ts`:
+
+- serial clients (the mobile SDKs, which post one event after the other) and offline batches: order of arrival;
+- everybody else posts in parallel, and arrival says nothing: the rank of the event's meaning, then arrival.
+
+A pre-roll whose `play` lands first would otherwise be booked as a start of the content. Order is fixed when an event
+leaves; nothing is sorted again later.
+"""
+
+from bisect import insort
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+
+from schemas.events import Event, EventType
+
+WAITING_BYTES: Final = 96 * 1024
+"""More bytes than this never wait in one session, so that its state stays within what one record may hold."""
+
+SERIAL_PREFIXES: Final = ("ios-", "tvos-", "android-")
+
+_RANKED: Final = (
+    (EventType.SESSION_START,),
+    (EventType.AD_COMPLETE, EventType.AD_SKIP),
+    (EventType.AD_BREAK_COMPLETE,),
+    (EventType.CHAPTER_COMPLETE, EventType.CHAPTER_SKIP),
+    (EventType.CHAPTER_START,),
+    (EventType.AD_BREAK_START,),
+    (EventType.AD_START,),
+    (EventType.STATE_END,),
+    (EventType.STATE_START, EventType.STATES_UPDATE),
+    (EventType.PLAY, EventType.PAUSE_START, EventType.BUFFER_START),
+    (EventType.BITRATE_CHANGE, EventType.ERROR),
+    (EventType.PING,),
+    (EventType.SESSION_COMPLETE,),
+    (EventType.SESSION_END,),
+)
+RANK: Final = {event_type: 10 * place for place, types in enumerate(_RANKED) for event_type in types}
+
+_BEFORE_STARTS: Final = frozenset({10, 20, 30, 70})
+_AFTER_OWN_START: Final = {
+    RANK[EventType.AD_COMPLETE]: RANK[EventType.AD_START] + 1,
+    # A break that began at this instant ends after the ads that did: they are inside it.
+    RANK[EventType.AD_BREAK_COMPLETE]: RANK[EventType.AD_START] + 2,
+    RANK[EventType.CHAPTER_COMPLETE]: RANK[EventType.CHAPTER_START] + 1,
+    RANK[EventType.STATE_END]: RANK[EventType.STATE_START] + 1,
+}
+
+
+class Waiting(NamedTuple):
+    """One event in the window. The first three members are its order; `rank` is 0 throughout for a serial client.
+
+    `offset` is the record's, so arrival order. `received` is the receive time that deadlines go by, `received_at` what
+    the door stamped. `timed`: a row or a deadline depends on it, so the clock alone lets it leave. `event` is None
+    after a restart, until it leaves; `body` are its bytes.
+    """
+
+    ts: int
+    rank: int
+    offset: int
+    received: int
+    received_at: int
+    timed: bool
+    digest: bytes
+    peer: str | None
+    body: bytes
+    event: Event | None
+
+
+class Subjects(Protocol):
+    """What is open in a session: the machine's own attributes, each the `ts` of its start."""
+
+    ad_opened_ts: int | None
+    break_opened_ts: int | None
+    chapter_opened_ts: int | None
+    open_states: Mapping[str, int]
+
+
+def is_serial(library_version: object) -> bool:
+    """Whether a client with this `media.libraryVersion` posts one event after the other."""
+    return isinstance(library_version, str) and library_version.startswith(SERIAL_PREFIXES)
+
+
+def wait(waiting: list[Waiting], item: Waiting) -> None:
+    """Put an event where it belongs. `waiting` is kept in order."""
+    if not waiting or item > waiting[-1]:
+        waiting.append(item)
+    else:
+        insort(waiting, item)
+
+
+def must_leave(waiting: list[Waiting], passed: int, limit: int) -> bool:
+    """Whether the first in order has to leave: one received before `passed` waits, or more than `limit` do.
+
+    An event that is due takes with it whatever stands before it, else that would fold too late for its own `ts`.
+    """
+    if len(waiting) > limit:
+        return True
+    for item in waiting:
+        if item.received < passed:
+            return True
+    return len(waiting) > 1 and sum([len(item.body) for item in waiting]) > WAITING_BYTES
+
+
+def timed_must_leave(waiting: list[Waiting], passed: int) -> bool:
+    """Whether an event on which a row or a deadline depends was received before `passed`."""
+    return any(item.timed and item.received < passed for item in waiting)
+
+
+def first(waiting: list[Waiting], subjects: Subjects, state_name: "StateName") -> int:
+    """Index of the event that leaves first.
+
+    It is 0 but for ties of parallel clients: there a complete, a skip or a stateEnd goes before the starts of its
+    `ts` only if its subject was open before this `ts`; else it belongs to a start of the same instant and follows it.
+    """
+    ts = waiting[0].ts
+    if len(waiting) == 1 or waiting[1].ts != ts or waiting[0].rank not in _BEFORE_STARTS:
+        return 0
+    open_before = _open_before(subjects, ts)
+    best, best_rank = 0, None
+    for index, item in enumerate(waiting):
+        if item.ts != ts:
+            break
+        rank = item.rank
+        if rank in _BEFORE_STARTS:
+            subject: object = rank if rank != RANK[EventType.STATE_END] else state_name(item)
+            if subject in open_before:
+                open_before.remove(subject)  # it ends once: a second end at this ts belongs to a later start
+            else:
+                rank = _AFTER_OWN_START[rank]
+        if best_rank is None or rank < best_rank:
+            best, best_rank = index, rank
+    return best
+
+
+class StateName(Protocol):
+    """Reads the name of the player state a waiting stateEnd is about, as the session's `open_states` has it."""
+
+    def __call__(self, item: Waiting, /) -> str: ...
+
+
+def _open_before(subjects: Subjects, ts: int) -> set[object]:
+    opened: set[object] = {name for name, since in subjects.open_states.items() if since < ts}
+    for rank, since in (
+        (RANK[EventType.AD_COMPLETE], subjects.ad_opened_ts),
+        (RANK[EventType.AD_BREAK_COMPLETE], subjects.break_opened_ts),
+        (RANK[EventType.CHAPTER_COMPLETE], subjects.chapter_opened_ts),
+    ):
+        if since is not None and since < ts:
+            opened.add(rank)
+    return opened
