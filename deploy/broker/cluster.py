@@ -1,6 +1,6 @@
 """One to three broker nodes on loopback: formatted, started, awaited, stopped."""
 
-# ruff: noqa: S603, S607  (the commands are ours, `ps` and `java` are the path's)
+# ruff: noqa: S603  (the commands are ours)
 
 import asyncio
 import json
