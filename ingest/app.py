@@ -1,0 +1,209 @@
+"""The routes of the Media Collection API, and what every answer has in common."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from ingest.admission import Admission
+from ingest.bodies import Bounds, is_array, read_body
+from ingest.collector import Collector
+from ingest.counts import CLIENT_GONE
+from ingest.peers import PeerPrivacy, shown_peer
+from ingest.problems import ClientGone, Problem, answer, problem_of
+from schemas.validation import published
+
+CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "OPTIONS,POST,PUT",
+    "Access-Control-Allow-Headers": "Content-Type, X-Adobe-AEP-Validation-Token, User-Agent",
+    "Access-Control-Expose-Headers": "Location",
+    "Server": "mediabeat",
+}
+"""On every answer, errors too: without them a browser shows its page a network error instead of the status.
+
+PUT is as the API documents it; no path takes it.
+"""
+
+PREFLIGHT_SECONDS: Final = 86_400
+SCHEMA_SECONDS: Final = 3_600
+
+# Anything may stand before /api/v1, and slashes may be repeated or trail: clients are configured so, and a redirect
+# of a POST is fatal to some.
+_API: Final = r"/{prefix:(?:.*/)?}api{slashes_1:/+}v1{slashes_2:/+}"
+_SESSIONS: Final = _API + "sessions{end:/*}"
+_EVENTS: Final = _API + "sessions{slashes_3:/+}{sid:[^/]+}{slashes_4:/+}events{end:/*}"
+_DOWNLOADED: Final = _API + "{name:downloaded|downloads}{end:/*}"
+_SCHEMAS: Final = _API + "schemas{slashes_3:/+}{event_type:[^/]+}{end:/*}"
+
+_HEADER_LIST: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}").fullmatch
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearing:
+    """How the door bears itself towards its clients, in values."""
+
+    peer_privacy: PeerPrivacy = "truncated"
+    body_seconds: float = 20.0
+    max_requests: int = 10_000
+    max_bytes: int = 64 * 1024 * 1024
+
+
+def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Application:
+    """The front door as an aiohttp application; to be served by `framing.DoorRunner`.
+
+    Further pages may be added to its router: what is not under `/api/v1` is free.
+    """
+    door = Door(collector, bearing or Bearing())
+    app = web.Application(
+        middlewares=[door.answering],
+        # We decompress ourselves, within our bounds. Header limits are aiohttp's: a line over 8 KiB is a 400.
+        handler_args={"auto_decompress": False, "lingering_time": 5.0, "access_log": None},
+    )
+    app.on_response_prepare.append(_say_cors)
+    app[DOOR] = door
+    for path, name, methods in (
+        (_SESSIONS, "sessions", {hdrs.METH_POST: door.post_session}),
+        (_EVENTS, "events", {hdrs.METH_POST: door.post_event}),
+        (_DOWNLOADED, "downloaded", {hdrs.METH_POST: door.post_batch}),
+        (_SCHEMAS, "schemas", {hdrs.METH_GET: door.get_schema, hdrs.METH_HEAD: door.get_schema}),
+    ):
+        resource = app.router.add_resource(path, name=name)
+        for method, handler in (methods | {hdrs.METH_OPTIONS: door.preflight}).items():
+            resource.add_route(method, handler, expect_handler=_expect)
+    return app
+
+
+class Door:
+    """The handlers. Each reads what came, hands it to the collector and says how that went."""
+
+    def __init__(self, collector: Collector, bearing: Bearing) -> None:
+        self.collector = collector
+        self.counts = collector.counts
+        self.admission = Admission(bearing.max_requests, bearing.max_bytes)
+        self._bearing = bearing
+        self._bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)
+
+    async def post_session(self, request: web.Request) -> web.Response:
+        body = await self._body(request, self._bounds.either)
+        if is_array(body):
+            return _created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=True))
+        return _created(await self.collector.start(body, self._peer(request)))
+
+    async def post_event(self, request: web.Request) -> web.Response:
+        sid = request.match_info["sid"]
+        self.collector.admit(sid)
+        body = await self._body(request, self._bounds.event)
+        await self.collector.collect(sid, body, self._peer(request))
+        return web.Response(status=204)
+
+    async def post_batch(self, request: web.Request) -> web.Response:
+        body = await self._body(request, self._bounds.batch)
+        return _created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=False))
+
+    async def get_schema(self, request: web.Request) -> web.Response:
+        document = published(request.match_info["event_type"])
+        if document is None:
+            raise Problem("schema_not_found", "There is no such event type")
+        etag = f'"{sha256(document).hexdigest()[:32]}"'
+        headers = {"ETag": etag, "Cache-Control": f"public, max-age={SCHEMA_SECONDS}"}
+        if etag in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=document, content_type="application/json", headers=headers)
+
+    async def preflight(self, request: web.Request) -> web.Response:
+        headers = {"Access-Control-Max-Age": str(PREFLIGHT_SECONDS)}
+        asked = request.headers.get("Access-Control-Request-Headers", "")
+        if _HEADER_LIST(asked):
+            headers["Access-Control-Allow-Headers"] = asked
+        return web.Response(status=204, headers=headers)
+
+    @web.middleware
+    async def answering(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Around every request: its place, its answer whatever happens, and its count."""
+        status = CLIENT_GONE
+        self.counts.request_received()
+        try:
+            self.admission.enter()
+            response = await handler(request)
+            status = response.status
+        except ClientGone:
+            response = answer(Problem("malformed_request", "The connection ended", closes=True))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is answered
+            problem = problem_of(error)
+            status = problem.status
+            self._copy_to_rejects(request, problem)
+            response = answer(problem)
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                response.headers["Allow"] = error.headers["Allow"]
+        finally:
+            self.admission.leave(request.get("held", 0))
+            self.counts.request_over(_endpoint(request), status)
+        return response
+
+    def drain(self) -> None:
+        """A stop has begun: not ready any more, while what is accepted is finished."""
+        self.admission.draining = True
+
+    def unready(self) -> list[str]:
+        """Why requests should not come here now; empty when they may."""
+        reason = self.admission.unready()
+        return [*([reason] if reason else []), *self.collector.unready()]
+
+    async def _body(self, request: web.Request, limit_of: Callable[[bytes | bytearray], int]) -> bytes:
+        def hold(size: int) -> None:
+            request["held"] = request.get("held", 0) + size
+            self.admission.hold(size)
+
+        encoding = request.headers.get("Content-Encoding", "")
+        body = await read_body(request.content, encoding, limit_of, self._bearing.body_seconds, hold)
+        request["body"] = body
+        return body
+
+    def _peer(self, request: web.Request) -> str | None:
+        return shown_peer(request.remote, self._bearing.peer_privacy)
+
+    def _copy_to_rejects(self, request: web.Request, problem: Problem) -> None:
+        body = problem.body or request.get("body", b"")
+        name = request.match_info.route.name
+        sid = request.match_info.get("sid")
+        if name in _CANONICAL:
+            endpoint = _CANONICAL[name].format(sid=sid)
+            self.collector.offer_reject(problem, endpoint, sid, body, self._peer(request))
+
+
+DOOR: Final = web.AppKey("door", Door)
+
+_CANONICAL: Final = {
+    "sessions": "/api/v1/sessions",
+    "events": "/api/v1/sessions/{sid}/events",
+    "downloaded": "/api/v1/downloaded",
+}
+
+
+def _created(sid: str) -> web.Response:
+    # Never a host or a prefix: browsers' clients take the fourth part of it as the id.
+    return web.Response(status=201, headers={"Location": f"/api/v1/sessions/{sid}"})
+
+
+def _endpoint(request: web.Request) -> str:
+    if request.method == hdrs.METH_OPTIONS:
+        return "preflight"
+    return request.match_info.route.name or "other"
+
+
+async def _say_cors(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in CORS.items():
+        response.headers.setdefault(name, value)
+
+
+async def _expect(request: web.Request) -> None:
+    # An expectation we do not know is passed over, as RFC 9110 allows: 417 would be lost data to a client.
+    if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0

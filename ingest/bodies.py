@@ -1,0 +1,127 @@
+"""A request's body, read whole within bounds: bytes after decompression, and time."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from aiohttp.web import RequestPayloadError
+
+from ingest.problems import ClientGone, Problem
+
+_BOM: Final = b"\xef\xbb\xbf"
+_SLICE_BYTES: Final = 256 * 1024  # decompressed at a time, so that one body never holds the loop for long
+
+
+class Content(Protocol):
+    """What we use of aiohttp's StreamReader."""
+
+    async def readany(self) -> bytes: ...
+
+
+class Bounds:
+    """Limits of a body that may be an event, a batch or either: what it is, its first character tells."""
+
+    def __init__(self, event_bytes: int, batch_bytes: int) -> None:
+        self.event_bytes = event_bytes
+        self.batch_bytes = batch_bytes
+
+    def event(self, _body: bytes | bytearray) -> int:
+        return self.event_bytes
+
+    def batch(self, _body: bytes | bytearray) -> int:
+        return self.batch_bytes
+
+    def either(self, body: bytes | bytearray) -> int:
+        return self.batch_bytes if is_array(body) else self.event_bytes
+
+
+def is_array(body: bytes | bytearray) -> bool:
+    """Whether the JSON text begins an array; a BOM and blanks may stand before it."""
+    return body[:1] == b"[" or (body[:1] != b"{" and body.removeprefix(_BOM).lstrip(b" \t\r\n")[:1] == b"[")
+
+
+async def read_body(
+    content: Content,
+    encoding: str,
+    limit_of: Callable[[bytearray], int],
+    seconds: float,
+    hold: Callable[[int], None],
+) -> bytes:
+    """The whole body, decompressed. `hold` hears of every piece as it comes and may refuse.
+
+    Raises Problem: too_large beyond `limit_of` what has come so far (never more than a slice beyond it is made),
+    malformed_json for broken compression, malformed_request for broken framing or a body that is not whole after
+    `seconds`; ClientGone when the connection ends first.
+    """
+    inflater = inflater_of(encoding)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            while chunk := await content.readany():
+                pieces = inflater.feed(chunk, _SLICE_BYTES) if inflater else (chunk,)
+                for piece in pieces:
+                    hold(len(piece))
+                    body += piece
+                    limit = limit_of(body)
+                    if len(body) > limit:
+                        message = f"The body is larger than {limit} bytes"
+                        raise Problem("too_large", message, body=bytes(body[:limit]), truncated=True)
+                    if inflater:
+                        await asyncio.sleep(0)
+    except TimeoutError:
+        message = f"The body was not whole after {seconds:g} s"
+        raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from None
+    except RequestPayloadError as error:
+        message = "The body breaks off against the rules of HTTP"
+        raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from error
+    except (ConnectionError, EOFError) as error:
+        raise ClientGone from error
+    except zlib.error as error:
+        raise Problem("malformed_json", f"The {encoding} body cannot be decompressed: {error}") from error
+    if inflater is not None and not inflater.whole:
+        raise Problem("malformed_json", f"The {encoding} body ends too early")
+    return bytes(body)
+
+
+class Inflater:
+    """Decompression in bounded pieces; a body may consist of several gzip members."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._stream: zlib._Decompress | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether what was fed ended where a compressed stream ends."""
+        return self._stream is not None and self._stream.eof
+
+    def feed(self, data: bytes, at_most: int) -> Iterator[bytes]:
+        """What these bytes make, at most so many at a time. Raises zlib.error."""
+        while data:
+            if self._stream is None or (self._stream.eof and self._gzip):
+                self._stream = zlib.decompressobj(self._window(data))
+            if self._stream.eof:
+                raise zlib.error("bytes after its end")
+            if piece := self._stream.decompress(data, at_most):
+                yield piece
+            # What the bound left over comes first; then whatever follows the end of this member.
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+
+    def _window(self, data: bytes) -> int:
+        if self._gzip:
+            return 16 + zlib.MAX_WBITS
+        # `deflate` means zlib's format, but some clients send it bare. A zlib header names method 8 in its first byte.
+        return zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS
+
+
+def inflater_of(encoding: str) -> Inflater | None:
+    """How to read this Content-Encoding; None when there is nothing to do. Problem for one we do not know."""
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return None
+    if name in {"gzip", "x-gzip"}:
+        return Inflater(gzip=True)
+    if name == "deflate":
+        return Inflater(gzip=False)
+    raise Problem("malformed_json", "This Content-Encoding is not understood; send gzip, deflate or plain JSON")

@@ -1,0 +1,149 @@
+"""Which sessions are closed (410): an id's own age by arithmetic, the rest as the closed-session topic tells it."""
+
+import asyncio
+import logging
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import Final
+
+from ingest.ports import CompactedTopic
+from schemas import topics
+from schemas.records import LogUnavailable, StoredRecord
+from schemas.session_ids import HEX_LENGTH, VERSION, created_at
+
+logger = logging.getLogger(__name__)
+
+_VERSION_HEX: Final = f"{VERSION:02x}"
+_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_SPLIT_AT: Final = 1024
+_SLICE: Final = 2_000  # ids taken between two turns of the loop while the topic is read from its start
+
+
+class SortedDigests:
+    """A set of 64-bit numbers at some 9 bytes each: short sorted arrays, found by their first number.
+
+    A Python set costs 60 bytes and more for each; a hash table of our own would stall the loop whenever it grew.
+    Here the largest step is one move of 8 KiB.
+    """
+
+    __slots__ = ("_firsts", "_runs")
+
+    def __init__(self) -> None:
+        self._firsts = array("Q", [0])
+        self._runs = [array("Q")]
+
+    def __contains__(self, digest: int) -> bool:
+        run = self._runs[bisect_right(self._firsts, digest) - 1]
+        at = bisect_left(run, digest)
+        return at < len(run) and run[at] == digest
+
+    def add(self, digest: int) -> bool:
+        """Keep this number; False if it was there."""
+        where = bisect_right(self._firsts, digest) - 1
+        run = self._runs[where]
+        at = bisect_left(run, digest)
+        if at < len(run) and run[at] == digest:
+            return False
+        run.insert(at, digest)
+        if len(run) > _SPLIT_AT:
+            half = len(run) // 2
+            self._runs.insert(where + 1, run[half:])
+            self._firsts.insert(where + 1, run[half])
+            # A slice is exactly as large as what it holds; a shortened array may keep its old room.
+            self._runs[where] = run[:half]
+        return True
+
+
+class ClosedSessions:
+    """The ids that the workers have closed, in at most 16 bytes each, until arithmetic on the id says it alone.
+
+    `lifetime_ms` is SESSION_CAP + GRACE: an id older than that is closed whatever the topic says. Of a younger one
+    eight of its random bytes are kept, by the hour in which it was made, so that forgetting drops a whole hour.
+    """
+
+    def __init__(self, lifetime_ms: int) -> None:
+        self.caught_up = False
+        self._lifetime_ms = lifetime_ms
+        self._hours: dict[int, SortedDigests] = {}
+        self._count = 0
+        self._counts: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def is_closed(self, sid: str, now_ms: int) -> bool:
+        """Whether this id, one that we minted, takes no more events."""
+        made_at = created_at(sid)
+        if now_ms - made_at > self._lifetime_ms:
+            return True
+        hour = self._hours.get(made_at // topics.HOUR_MS)
+        return hour is not None and _digest(sid) in hour
+
+    def add(self, sid: str, now_ms: int) -> None:
+        """Remember this id as closed, unless its age says so already. Keys that are no id of ours are passed over.
+
+        The id of an offline batch is a plain hash: read as one of ours it would carry a wild time.
+        """
+        if len(sid) != HEX_LENGTH or not sid.startswith(_VERSION_HEX):
+            return
+        try:
+            made_at, digest = created_at(sid), _digest(sid)
+        except ValueError:
+            return
+        if not -topics.DAY_MS <= now_ms - made_at <= self._lifetime_ms:
+            return
+        hour = made_at // topics.HOUR_MS
+        if self._hours.setdefault(hour, SortedDigests()).add(digest):
+            self._count += 1
+            self._counts[hour] = self._counts.get(hour, 0) + 1
+
+    def forget(self, now_ms: int) -> None:
+        """Drop every hour whose ids are all older than a session can be."""
+        last_hour_over = (now_ms - self._lifetime_ms) // topics.HOUR_MS - 1
+        for hour in [hour for hour in self._hours if hour <= last_hour_over]:
+            del self._hours[hour]
+            self._count -= self._counts.pop(hour, 0)
+
+    def unready(self) -> str | None:
+        """Why 410 cannot be told yet; None once the topic has been read to its end."""
+        return None if self.caught_up else "the closed-session topic is not read to its end yet"
+
+    async def follow(self, log: CompactedTopic, clock: Callable[[], int]) -> None:
+        """Keep up with the closed-session topic for ever, over every outage of the log. Runs until cancelled."""
+        failures = 0
+        while True:
+            try:
+                async for records in log.follow(topics.CLOSED.name):
+                    failures = 0
+                    if records is None:
+                        self.caught_up = True
+                        self.forget(clock())
+                    else:
+                        await self._take(records, clock())
+                reason = "the log ended it"
+            except LogUnavailable as error:
+                reason = str(error) or "the log is away"
+            except Exception:
+                # What we know stays true, and a door that stopped following would take events of closed sessions
+                # for ever: so whatever it was, begin anew.
+                logger.exception("following the closed-session topic failed")
+                reason = "an error"
+            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+            failures += 1
+            logger.warning("closed-session topic: %s; following it again in %.1f s", reason, pause)
+            await asyncio.sleep(pause)
+
+    async def _take(self, records: list[StoredRecord], now_ms: int) -> None:
+        for at in range(0, len(records), _SLICE):
+            for record in records[at : at + _SLICE]:
+                # A tombstone only says that the topic forgets; what was closed stays closed.
+                if record.value is not None:
+                    self.add(record.key.decode("ascii", "replace"), now_ms)
+            if at + _SLICE < len(records):
+                await asyncio.sleep(0)
+
+
+def _digest(sid: str) -> int:
+    # The first eight of the eleven random bytes: nobody can choose them, for they are under the MAC.
+    return int(sid[18:34], 16)

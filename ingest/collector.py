@@ -1,0 +1,203 @@
+"""Judge, stamp, append: the front door without its HTTP."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ingest.closed_sessions import ClosedSessions
+from ingest.counts import Counts
+from ingest.ports import EventLog
+from ingest.problems import COPIED_TO_REJECTS, Problem
+from ingest.session_id import SessionKeys
+from schemas import codec, topics
+from schemas.events import BatchPlace, Envelope, EventType
+from schemas.records import LogUnavailable, Record
+from schemas.validation import Profile, Violation
+
+REJECT_BODY_BYTES: Final = 64 * 1024
+_DOWNLOADED: Final = "media.downloaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the front door accepts, and how long it waits.
+
+    `append_seconds` is a second lock behind the log's own bound. A batch has longer: it is worth finishing when its
+    client has given up, for the client's next attempt is the same batch.
+    """
+
+    profile: Profile = Profile.LENIENT
+    max_event_bytes: int = 65_536
+    max_batch_bytes: int = 8 * 1024 * 1024
+    max_batch_events: int = 20_000
+    append_seconds: float = 2.8
+    batch_judge_seconds: float = 2.5
+    batch_append_seconds: float = 10.0
+
+
+class Collector:
+    """Takes documents, answers with ids; whatever stands in the way is raised as an error of `problems`.
+
+    `clock` is wall time in epoch milliseconds. What returns is durable: nothing is kept here.
+    """
+
+    def __init__(  # noqa: PLR0917 - what a door is made of, wired once
+        self,
+        log: EventLog,
+        keys: SessionKeys,
+        closed: ClosedSessions,
+        rules: Rules,
+        clock: Callable[[], int],
+        *,
+        counts: Counts | None = None,
+    ) -> None:
+        self.rules = rules
+        self.counts = counts or Counts()
+        self._log = log
+        self._keys = keys
+        self._closed = closed
+        self._clock = clock
+        self._received_at = 0
+        self._batch_limits = codec.BatchLimits(rules.max_batch_events, rules.max_event_bytes)
+        # One thread: judging a batch takes the interpreter from the loop for moments, two at once would be felt.
+        self._judge = ThreadPoolExecutor(1, thread_name_prefix="batch-judge")
+
+    def admit(self, sid: str) -> None:
+        """Refuse an id that we never issued; needs neither the body nor a look-up."""
+        if self._keys.verify(sid) is None:
+            raise Problem("session_not_found", "This session is not known here; begin a new one at /api/v1/sessions")
+
+    async def collect(self, sid: str, body: bytes, peer: str | None) -> None:
+        """Take one event of a session that `admit` let in."""
+        if self._closed.is_closed(sid, self._clock()):
+            raise Problem("session_closed", "This session is closed; begin a new one at /api/v1/sessions")
+        event = codec.parse_event(body, self.rules.profile)
+        if event.type is EventType.SESSION_START:
+            raise _misplaced("eventType", "A sessionStart goes to /api/v1/sessions")
+        await self._append(Envelope(sid, self._stamp(), "collection", peer, None, event.body))
+
+    async def start(self, body: bytes, peer: str | None) -> str:
+        """Open a live session; its id."""
+        event = codec.parse_event(body, self.rules.profile)
+        if event.type is not EventType.SESSION_START:
+            raise _misplaced("eventType", f"A {event.type} goes to /api/v1/sessions/<id>/events")
+        if event.document["params"].get(_DOWNLOADED) is True:
+            raise _misplaced(f"params.{_DOWNLOADED}", "A downloaded session is sent whole, as an array of its events")
+        received_at = self._stamp()
+        sid = self._keys.mint(received_at)
+        await self._append(Envelope(sid, received_at, "collection", peer, None, event.body))
+        return sid
+
+    async def start_batch(self, body: bytes, peer: str | None, *, must_say_downloaded: bool) -> str:
+        """Take one offline session whole; its id, which is a hash of its content: the same batch has the same."""
+        batch = await self._judged(body)
+        if must_say_downloaded and batch.events[0].document["params"].get(_DOWNLOADED) is not True:
+            detail = "must be true where an array goes to /api/v1/sessions; /api/v1/downloaded does not ask for it"
+            raise Problem(
+                "batch_rejected",
+                f"[0].params.{_DOWNLOADED} {detail}",
+                [Violation(f"[0].params.{_DOWNLOADED}", "downloaded", detail)],
+            )
+        received_at, of = self._stamp(), len(batch.events)
+        partition, key = topics.partition_of(batch.id, self._log.partitions), batch.id.encode()
+        records = [
+            Record(
+                topics.EVENTS.name,
+                partition,
+                key,
+                codec.encode_envelope(
+                    Envelope(batch.id, received_at, "batch", peer, BatchPlace(batch.id, position, of), event.body)
+                ),
+            )
+            for position, event in enumerate(batch.events)
+        ]
+        await self._durable(self._log.append_all(records), self.rules.batch_append_seconds)
+        self.counts.events_accepted += of
+        self.counts.bytes_accepted += len(body)
+        return batch.id
+
+    def offer_reject(self, problem: Problem, endpoint: str, sid: str | None, body: bytes, peer: str | None) -> None:
+        """Copy a refused request to the rejects topic, if there is room: it never slows or fails the answer."""
+        if problem.status not in COPIED_TO_REJECTS:
+            return
+        document: dict[str, Any] = {
+            "rejectedAt": self._clock(),
+            "stage": "door",
+            "code": problem.code,
+            "status": problem.status,
+            "sid": sid,
+            "endpoint": endpoint,
+            "errors": problem.errors(),
+            "peer": peer,
+            "origin": None,
+            **_shown_body(body, truncated=problem.truncated),
+        }
+        key = sid or ""
+        partition = topics.partition_of(key, self._log.partitions)
+        try:
+            taken = self._log.offer(Record(topics.REJECTS.name, partition, key.encode(), codec.encode(document)))
+        except (LogUnavailable, TypeError):  # TypeError: a quoted text that JSON cannot say
+            taken = False
+        if not taken:
+            self.counts.rejects_dropped += 1
+
+    def unready(self) -> list[str]:
+        """Why requests should not come here now, in words for an operator; empty when they may."""
+        return [reason for reason in (self._log.unready(), self._closed.unready()) if reason]
+
+    def close(self) -> None:
+        self._judge.shutdown(wait=False, cancel_futures=True)
+
+    def _stamp(self) -> int:
+        """`receivedAt`: never less than the one before, whatever the wall clock does."""
+        self._received_at = max(self._received_at, self._clock())
+        return self._received_at
+
+    async def _append(self, envelope: Envelope) -> None:
+        # No await between stamp and append: the log has the events in the order of their stamps.
+        partition = topics.partition_of(envelope.sid, self._log.partitions)
+        record = Record(topics.EVENTS.name, partition, envelope.sid.encode(), codec.encode_envelope(envelope))
+        await self._durable(self._log.append(record), self.rules.append_seconds)
+        self.counts.events_accepted += 1
+        self.counts.bytes_accepted += len(envelope.event)
+
+    async def _durable(self, appending: Awaitable[None], seconds: float) -> None:
+        is_durable = False
+        try:
+            async with asyncio.timeout(seconds):
+                await appending
+            is_durable = True
+        except TimeoutError:
+            raise LogUnavailable(f"no answer within {seconds:g} s") from None
+        finally:
+            if not is_durable:
+                self.counts.append_outcomes_unknown += 1
+
+    async def _judged(self, body: bytes) -> codec.ParsedBatch:
+        judging = asyncio.get_running_loop().run_in_executor(
+            self._judge, codec.parse_batch, body, self.rules.profile, self._batch_limits
+        )
+        try:
+            async with asyncio.timeout(self.rules.batch_judge_seconds):
+                return await judging
+        except TimeoutError:
+            raise Problem("overloaded", "Too many batches are waiting; please send it again later") from None
+
+
+def _misplaced(path: str, message: str) -> Problem:
+    return Problem("wrong_endpoint", message, [Violation(path, "endpoint", message)])
+
+
+def _shown_body(body: bytes, *, truncated: bool) -> dict[str, Any]:
+    shown = body[:REJECT_BODY_BYTES]
+    is_cut = truncated or len(shown) < len(body)
+    flag = {"truncated": True} if is_cut else {}
+    try:
+        return {"body": shown.decode(), **flag}
+    except UnicodeDecodeError as error:
+        if is_cut and error.end == len(shown) and len(shown) - error.start < 4:  # the cut went through a character
+            return {"body": shown[: error.start].decode(), **flag}
+    return {"bodyBase64": base64.b64encode(shown).decode(), **flag}

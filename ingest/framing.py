@@ -1,0 +1,128 @@
+"""The connection under the application: broken HTTP framing gets our 400 too, and costs no neighbour its answer."""
+
+import logging
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+
+from ingest.app import CORS, DOOR, Door
+from ingest.problems import Problem, answer, problem_of
+
+logger = logging.getLogger(__name__)
+
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class DoorRunner(web.AppRunner):
+    """Serves the application of `app.make_app`. A site's shutdown lets handlers finish within `shutdown_timeout`."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _DoorServer(
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            loop=server._loop,  # noqa: SLF001
+            door=self.app[DOOR],
+            **server._kwargs,  # noqa: SLF001
+        )
+
+
+class _DoorServer(web.Server):
+    def __init__(self, *args: Any, door: Door, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._door = door
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, door=self._door, loop=self._loop, **self._kwargs)
+
+
+class Connection(RequestHandler):
+    """One connection, fed request by request.
+
+    aiohttp's parser drops every request that it has read from a piece of data when it trips over a later one in the
+    same piece, and forgets the body that it was reading. So it gets the data cut at the ends of requests, and a body
+    that breaks off is told so.
+    """
+
+    __slots__ = ("_body_left", "_broken", "_door", "_edge", "_held", "_last_payload")
+
+    def __init__(self, manager: web.Server, *, door: Door, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._door = door
+        self._body_left = 0  # of the last request, where it said its length
+        self._edge = b""  # the last bytes of a head that is not whole yet
+        self._held = b""  # what waits until the requests before it have been answered
+        self._last_payload: Any = None
+        self._broken = False
+
+    def data_received(self, data: bytes) -> None:
+        data, self._held = self._held + data, b""
+        if self._broken:
+            return
+        while True:
+            cut = len(data) if self._upgraded else self._next_cut(data)
+            self._feed(data[:cut])
+            data = data[cut:]
+            if not data or self._broken or self._close or self._force_close:
+                return
+            if self._reading_paused or len(self._messages) >= self._max_msg_queue_size:
+                self._held = data
+                return
+
+    def _next_cut(self, data: bytes) -> int:
+        """How far this data may be fed so that it holds the end of one request at most, and nothing behind it."""
+        if self._body_left:
+            cut = min(self._body_left, len(data))
+            self._body_left -= cut
+            return cut
+        found = (self._edge + data).find(_HEAD_END)
+        if found < 0:
+            self._edge = (self._edge + data)[-3:]
+            return len(data)
+        cut = found + len(_HEAD_END) - len(self._edge)
+        self._edge = b""
+        return cut
+
+    def _feed(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count == before:
+            return
+        message, payload = self._messages[-1]
+        if not isinstance(message, _ErrInfo):
+            length = message.headers.get("Content-Length", "")
+            self._body_left = int(length) if length.isdecimal() else 0
+            self._last_payload = payload
+            return
+        self._broken = True
+        if self._last_payload is not None and not self._last_payload.is_eof():
+            # The request whose body this was is answered itself; it shall not get a second answer.
+            self._messages.pop()
+            self._last_payload.set_exception(RequestPayloadError(message.message))
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request (400), or failed outside of every handler (503)."""
+        if status < 500:
+            logger.debug("broken HTTP framing: %s", message)
+            problem = Problem("malformed_request", "This is not a well-formed HTTP/1.1 request", closes=True)
+        else:
+            problem = problem_of(exc if isinstance(exc, Exception) else TimeoutError("a handler timed out"))
+            problem.closes = True
+        self._door.counts.request_received()
+        self._door.counts.request_over("unframed", problem.status)
+        response = answer(problem)
+        response.headers.update(CORS)
+        return response
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("exc_info"), RequestPayloadError):
+            return  # the rest of a body that nobody wanted broke off: the client's affair
+        super().log_exception(*args, **kwargs)
