@@ -1,20 +1,75 @@
 """Bytes <-> contract types: the only file that parses JSON."""
 
-from typing import Any, Final
+import json
+import re
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
 
+import fastjsonschema
 import orjson
 
-from schemas.events import BatchPlace, Envelope
+from schemas import repairs
+from schemas.events import BatchPlace, Envelope, Event, EventType
+from schemas.validation import INT64_MAX, INT64_MIN, InvalidDocument, Profile, judge, prepare
+from schemas.violations import MAX_KEY_LENGTH, MAX_VIOLATIONS, Violation, find
+
+MAX_NESTING: Final = 32
+"""Levels of objects and arrays in one event, the event itself counted."""
 
 SOURCES: Final = frozenset({"collection", "batch", "roundware"})
-INT64_MAX: Final = 2**63 - 1
-INT64_MIN: Final = -(2**63)
 
+_BOM: Final = b"\xef\xbb\xbf"
 _EVENT_MEMBER: Final = b',"event":'
+_NOTHING: Final[dict[str, Any]] = {}
+_TOO_DEEP: Final = f"is nested deeper than {MAX_NESTING} levels"
+
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}").search
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_INTEGER: Final = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
+
+_TYPES: Final = {str(event_type): event_type for event_type in EventType}
+_LENIENT_TYPES: Final = _TYPES | {"contentComplete": EventType.SESSION_COMPLETE}
+_TELLING: Final = frozenset(
+    {
+        EventType.SESSION_START,
+        EventType.AD_BREAK_START,
+        EventType.AD_START,
+        EventType.CHAPTER_START,
+        EventType.STATE_START,
+        EventType.STATE_END,
+        EventType.STATES_UPDATE,
+    }
+)
+"""The types with required params."""
 
 
 class Undecodable(Exception):
     """A value on one of our topics that none of our writers can have written. Says what is wrong with it."""
+
+
+class TooLarge(Exception):
+    """A batch over one of its limits. Says which."""
+
+
+class ParsedEvent(NamedTuple):
+    """A stranger's event, accepted. `document` as sent, not repaired; `body` is what goes into the envelope."""
+
+    type: EventType
+    document: dict[str, Any]
+    body: bytes
+
+
+class BatchLimits(NamedTuple):
+    max_events: int
+    max_event_bytes: int
+
+
+class ParsedBatch(NamedTuple):
+    """An accepted offline batch: `id` is the SHA-256 of its canonical content in hex; at least one event."""
+
+    id: str
+    events: list[ParsedEvent]
 
 
 def encode(document: Any) -> bytes:
@@ -68,6 +123,202 @@ def decode_envelope(value: bytes) -> Envelope:
         raise Undecodable("receivedAt or peer of an event envelope is not what it must be")
     place = None if batch is None else _decode_place(batch)
     return Envelope(sid, received_at, source, peer, place, value[at + len(_EVENT_MEMBER) : -1])
+
+
+def decode_event(event: bytes) -> Event:
+    """Read an event the door accepted, in either profile, and make the lenient repairs. Undecodable, and no other.
+
+    Known keys then have the types we publish for them, or are absent; see `schemas/repairs.py`.
+    """
+    try:
+        document = orjson.loads(event)
+        event_type = _LENIENT_TYPES[document["eventType"]]
+        time = document["playerTime"]
+        playhead, ts = time["playhead"], time["ts"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise Undecodable(f"not an event: {error!r}") from error
+    timed = type(ts) is int and (type(playhead) is float or type(playhead) is int) and INT64_MIN <= ts <= INT64_MAX
+    if timed and event_type not in _TELLING and (len(document) == 2 or _tells_nothing(document)):
+        # Most events: the schema asks for nothing that was not just seen.
+        return Event(event_type, playhead, ts, {}, {}, {})
+    return _decode_telling(event_type, document)
+
+
+def _tells_nothing(document: dict[str, Any]) -> bool:
+    get = document.get
+    return bool(get("params", _NOTHING) == get("qoeData", _NOTHING) == get("customMetadata", _NOTHING) == _NOTHING)
+
+
+def _decode_telling(event_type: EventType, document: dict[str, Any]) -> Event:
+    try:
+        prepare(Profile.LENIENT)[event_type].accepts(document)
+    except fastjsonschema.JsonSchemaException as error:
+        raise Undecodable(f"not a valid {event_type}: {error}") from error
+    time, params = document["playerTime"], document.get("params", {})
+    return Event(
+        event_type,
+        time["playhead"],
+        int(time["ts"]),
+        repairs.event_params(event_type, params),
+        repairs.event_qoe(document.get("qoeData", {}), params),
+        repairs.event_metadata(document.get("customMetadata", {})),
+    )
+
+
+def parse_event(body: bytes, profile: Profile) -> ParsedEvent:
+    """Judge one event of a stranger, alone: order, ranges and freshness are no matter of the door. InvalidDocument."""
+    body = body.removeprefix(_BOM)
+    return _judge(_parse(body), body, profile)
+
+
+def parse_batch(body: bytes, profile: Profile, limits: BatchLimits) -> ParsedBatch:
+    """Judge an array of events, all or nothing. InvalidDocument, TooLarge. Takes long: call it in a thread."""
+    body = body.removeprefix(_BOM)
+    documents = _parse(body)
+    if type(documents) is not list:
+        raise _batch_rejected([Violation("", "type", "must be array")])
+    if len(documents) > limits.max_events:
+        raise TooLarge(f"a batch holds at most {limits.max_events} events, this one {len(documents)}")
+    pieces = _elements(body, len(documents))
+    for position, piece in enumerate(pieces):
+        if len(piece) > limits.max_event_bytes:
+            raise TooLarge(f"event [{position}] has {len(piece)} bytes; at most {limits.max_event_bytes} are taken")
+    events, violations = _judge_each(documents, pieces, profile)
+    if violations:
+        raise _batch_rejected(violations)
+    return ParsedBatch(_content_id(documents), events)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        detail = str(error) if body.strip() else "the body is empty"
+        raise InvalidDocument("malformed_json", f"Not JSON: {detail}", [Violation("", "json", detail)]) from error
+
+
+def _judge(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
+    """`body` are the bytes `document` was read from."""
+    if type(document) is not dict:
+        raise _invalid("event", [Violation("", "type", "must be object")])
+    types = _LENIENT_TYPES if profile is Profile.LENIENT else _TYPES
+    name = document.get("eventType")
+    event_type = types.get(name) if type(name) is str else None
+    if event_type is None:
+        raise _untyped(document)
+    violations = judge(document, event_type, profile)
+    if _LONG_NUMBER(body) or body.count(b"{") + body.count(b"[") > MAX_NESTING:
+        violations += _not_representable(document, body)
+    if violations:
+        raise _invalid(event_type, violations)
+    return ParsedEvent(event_type, document, body)
+
+
+def _judge_each(
+    documents: list[Any], pieces: list[bytes], profile: Profile
+) -> tuple[list[ParsedEvent], list[Violation]]:
+    """Judge the elements until enough is known to be wrong."""
+    events: list[ParsedEvent] = []
+    violations: list[Violation] = [] if documents else [Violation("", "minItems", "must contain a sessionStart")]
+    for position, (document, piece) in enumerate(zip(documents, pieces, strict=True)):
+        try:
+            event = _judge(document, piece, profile)
+        except InvalidDocument as refusal:
+            violations += (v._replace(path=f"[{position}].{v.path}".rstrip(".")) for v in refusal.violations)
+        else:
+            events.append(event)
+            if (event.type is EventType.SESSION_START) is not (position == 0):
+                rule, detail = (
+                    ("first", "must be sessionStart") if position == 0 else ("once", "is a second sessionStart")
+                )
+                violations.append(Violation(f"[{position}].eventType", rule, detail))
+        if len(violations) >= MAX_VIOLATIONS:
+            break
+    return events, violations[:MAX_VIOLATIONS]
+
+
+def _elements(body: bytes, count: int) -> list[bytes]:
+    """The bytes of each of the `count` elements of an array known to be valid."""
+    text, ascii_only = body.decode(), body.isascii()
+    scan = json.JSONDecoder().raw_decode
+    pieces = []
+    end = text.index("[") + 1
+    for position in range(count):
+        while text[end] in " \t\n\r,":
+            end += 1
+        start = end
+        try:
+            _, end = scan(text, start)
+        except RecursionError as error:
+            raise _batch_rejected([Violation(f"[{position}]", "nesting", _TOO_DEEP)]) from error
+        pieces.append(body[start:end] if ascii_only else text[start:end].encode())
+    return pieces
+
+
+def _content_id(documents: list[Any]) -> str:
+    """SHA-256 over the array with sorted keys: key order, spaces, escapes, and 1.0 for 1 make no other batch."""
+    canonical = orjson.dumps(documents, option=orjson.OPT_SORT_KEYS)
+    if any(canonical.find(b".0" + end) >= 0 for end in (b",", b"}", b"]")):
+        canonical = orjson.dumps(_plain_numbers(documents), option=orjson.OPT_SORT_KEYS)
+    return sha256(canonical).hexdigest()
+
+
+def _plain_numbers(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_plain_numbers(item) for item in value]
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _not_representable(document: Any, body: bytes) -> list[Violation]:
+    """What no reader of 64-bit integers and of sane nesting could take, even where a repeated key hides it from us."""
+    bare = _STRING.sub(b'""', body)
+    if _nesting(bare) > MAX_NESTING:
+        path = find(document, lambda value, level: level > MAX_NESTING and isinstance(value, dict | list))
+        return [Violation(path or "", "nesting", _TOO_DEEP)]
+    if all(_is_int64(digits) for digits in _INTEGER.findall(bare)):
+        return []
+    # orjson makes a float of a long integer: read once more, with every long one marked.
+    exact = json.loads(body, parse_int=lambda digits: 0 if _is_int64(digits) else _NOTHING)
+    path = find(exact, lambda value, _: value is _NOTHING)
+    return [Violation(path or "", "int64", "must be an integer of 64 bits")]
+
+
+def _nesting(bare: bytes) -> int:
+    level = deepest = 0
+    for bracket in _BRACKET.findall(bare):
+        level += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
+def _is_int64(digits: str | bytes) -> bool:
+    return len(digits) <= 20 and INT64_MIN <= int(digits) <= INT64_MAX
+
+
+def _untyped(document: dict[str, Any]) -> InvalidDocument:
+    if "eventType" not in document:
+        return _invalid("event", [Violation("eventType", "required", "is required")])
+    name = document["eventType"]
+    if not isinstance(name, str):
+        return _invalid("event", [Violation("eventType", "type", "must be string")])
+    violation = Violation("eventType", "enum", f"must be one of {', '.join(_TYPES)}")
+    return InvalidDocument("unknown_event_type", f"Unknown event type {name[:MAX_KEY_LENGTH]!r}", [violation])
+
+
+def _invalid(what: str, violations: list[Violation]) -> InvalidDocument:
+    return InvalidDocument("schema_violation", _summary(f"Invalid {what}", violations), violations)
+
+
+def _batch_rejected(violations: list[Violation]) -> InvalidDocument:
+    return InvalidDocument("batch_rejected", _summary("Batch rejected", violations), violations)
+
+
+def _summary(what: str, violations: list[Violation]) -> str:
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{what}: {first.path or 'the body'} {first.detail}{more}"
 
 
 def _decode_place(batch: Any) -> BatchPlace:
