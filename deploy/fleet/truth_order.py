@@ -1,0 +1,96 @@
+"""In which order events count: a second reading of topics.md 3 (When rows leave) and collection-api.md 4.6."""
+
+from dataclasses import dataclass
+
+from deploy.fleet.truth_records import Told
+from deploy.fleet.truth_story import Story
+
+WINDOW_EVENTS = 10
+SERIAL_CLIENTS = ("ios-", "tvos-", "android-")
+AD_BOUNDARIES = frozenset({"adBreakStart", "adBreakComplete", "adStart", "adComplete", "adSkip"})
+ROW_MAKERS = AD_BOUNDARIES | {"chapterStart", "chapterComplete", "chapterSkip", "sessionComplete", "sessionEnd"}
+REPEATABLE = frozenset({"play", "pauseStart", "bufferStart"})
+"""SDKs send these twice, byte for byte, before and after an ad boundary, and mean both."""
+
+_RANKS = (
+    ("sessionStart",),
+    ("adComplete", "adSkip"),
+    ("adBreakComplete",),
+    ("chapterComplete", "chapterSkip"),
+    ("chapterStart",),
+    ("adBreakStart",),
+    ("adStart",),
+    ("stateEnd",),
+    ("stateStart", "statesUpdate"),
+    ("play", "pauseStart", "bufferStart"),
+    ("bitrateChange", "error"),
+    ("ping",),
+    ("sessionComplete",),
+    ("sessionEnd",),
+)
+RANK = {event_type: float(rank) for rank, types in enumerate(_RANKS) for event_type in types}
+_OPENER = {
+    "adComplete": "adStart",
+    "adSkip": "adStart",
+    "adBreakComplete": "adBreakStart",
+    "chapterComplete": "chapterStart",
+    "chapterSkip": "chapterStart",
+    "stateEnd": "stateStart",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event in the reorder window. `is_repeat`: its bytes are known, and it may still be meant."""
+
+    event: Told
+    is_repeat: bool
+
+
+def is_serial(start: Told) -> bool:
+    """Whether the client sends one event at a time: equal `ts` then keep arrival order."""
+    return start.source == "batch" or str(start.params.get("media.libraryVersion", "")).startswith(SERIAL_CLIENTS)
+
+
+def leaving(waiting: list[Waiting], arrival: Told, window_ms: int) -> bool:
+    """Whether any waiting event must leave before this arrival is looked at.
+
+    Any event does when a record of its session was received more than the window later; one that makes a row also when
+    the lane's clock, here the highest `receivedAt` of the partition so far, has passed it.
+    """
+    return any(
+        arrival.arrived_at > one.event.arrived_at + window_ms
+        or (one.event.type in ROW_MAKERS and arrival.clock > one.event.arrived_at + window_ms)
+        for one in waiting
+    )
+
+
+def take_first(waiting: list[Waiting], story: Story) -> Waiting:
+    """Remove and return the first in order: by `ts`; ties by arrival, for parallel clients by rank first."""
+    earliest = min(one.event.ts for one in waiting)
+    ties = [one for one in waiting if one.event.ts == earliest]
+    first = ties[0] if is_serial(story.start) else min(ties, key=lambda one: _rank(one.event, story))
+    waiting.remove(first)
+    return first
+
+
+def _rank(event: Told, story: Story) -> float:
+    """A complete, skip or stateEnd goes before starts only if its subject was open before this `ts`."""
+    opener = _OPENER.get(event.type)
+    if opener is None or _open_before(event, story):
+        return RANK[event.type]
+    return RANK[opener] + 0.5
+
+
+def _open_before(event: Told, story: Story) -> bool:
+    opening = story.opening
+    opened_at: int | None
+    if event.type in ("adComplete", "adSkip"):
+        opened_at = opening.ad.started_at if opening.ad else None
+    elif event.type == "adBreakComplete":
+        opened_at = opening.pod_at if opening.pod else None
+    elif event.type in ("chapterComplete", "chapterSkip"):
+        opened_at = opening.chapter.started_at if opening.chapter else None
+    else:
+        opened_at = story.states.since(event.params["media.state.name"])
+    return opened_at is not None and opened_at < event.ts
