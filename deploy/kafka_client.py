@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
@@ -26,6 +27,8 @@ BATCH_BYTES: Final = 900_000
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_MS: Final = 2_000
 REBALANCE_TIMEOUT_MS: Final = 10_000
+JOIN_SECONDS: Final = 30.0
+IDLE_WAKE_MS: Final = 5_000
 
 # While the broker still writes a commit's markers, the next transaction's first request is told to come again. aiokafka
 # then waits 20 ms, which alone caps a lane at 40 transactions a second. It reads this at call time.
@@ -82,16 +85,19 @@ class KafkaClients:
         await _started(producer.start(), lambda: discard(producer), self.bootstrap)
         return producer
 
+    async def admin(self) -> AIOKafkaAdminClient:
+        """To make and describe topics."""
+        admin = AIOKafkaAdminClient(**self._shared(30_000, retry_backoff_ms=50))
+        await _started(admin.start(), admin.close, self.bootstrap)
+        return admin
+
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Stop it for good, as the function of this name says."""
         await discard(producer)
 
-    async def member(self, group: str, slot: str, topic: str, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
-        """A static member of a group that only takes part in assignments: it must be polled, and paused at once.
-
-        It leaves neither the group when it stops nor its partitions: the next holder of the slot takes both.
-        """
-        member = AIOKafkaConsumer(
+    def group_consumer(self, group: str, slot: str) -> AIOKafkaConsumer:
+        """A static member of a group, to be subscribed and `started`; it does not leave the group when it stops."""
+        return AIOKafkaConsumer(
             **self._shared(REQUEST_TIMEOUT_MS, retry_backoff_ms=50),
             group_id=group,
             group_instance_id=slot,
@@ -101,11 +107,14 @@ class KafkaClients:
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
-            partition_assignment_strategy=(StickyPartitionAssignor,),
+            consumer_timeout_ms=IDLE_WAKE_MS,
+            # The assignor keeps what it was assigned in its class: two members in one process need two.
+            partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         )
-        member.subscribe([topic], listener=listener)
-        await _started(member.start(), member.stop, self.bootstrap)
-        return member
+
+    async def started(self, consumer: AIOKafkaConsumer) -> None:
+        """Start a consumer; of a group, until it has an assignment."""
+        await _started(consumer.start(), consumer.stop, self.bootstrap, JOIN_SECONDS)
 
     def _shared(self, request_timeout_ms: int, retry_backoff_ms: int) -> dict[str, Any]:
         return {
@@ -154,9 +163,9 @@ async def live_nodes(bootstrap: str) -> int:
     return brokers
 
 
-async def _started(starting: Awaitable[object], undo: Any, bootstrap: str) -> None:
+async def _started(starting: Awaitable[object], undo: Any, bootstrap: str, seconds: float = START_SECONDS) -> None:
     try:
-        await asyncio.wait_for(starting, START_SECONDS)
+        await asyncio.wait_for(starting, seconds)
     except (KafkaError, OSError, TimeoutError) as failure:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(undo(), STOP_SECONDS * 2)

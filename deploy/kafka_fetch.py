@@ -5,7 +5,8 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
@@ -104,30 +105,31 @@ class Cursor:
 
     def _decode(self, max_records: int) -> list[StoredRecord]:
         taken: list[StoredRecord] = []
-        position = self.position
         while len(taken) < max_records:
             if self._records is None:
                 if not self._batches:
                     break
                 batch, size = self._batches.popleft()
-                self._records = iter(batch)
+                self._records = _decoded(batch, self.position)
                 self.waiting_bytes -= size
                 if self.waiting_bytes < AHEAD_BYTES <= self.waiting_bytes + size:
                     self._tail.wake()
-            for record in self._records:
-                offset = record.offset
-                # A batch may begin before the position that was asked for.
-                if offset >= position:
-                    taken.append(_new_record(StoredRecord, (offset, record.timestamp, record.key, record.value)))
-                    if len(taken) == max_records:
-                        break
-            else:
+            taken += islice(self._records, max_records - len(taken))
+            if len(taken) < max_records:
                 self._records = None
         if not self._has_some():
             self.position = self.ahead
         elif taken:
             self.position = taken[-1].offset + 1
         return taken
+
+
+def _decoded(batch: Iterable[Any], position: int) -> Iterator[StoredRecord]:
+    """The records of a batch; it may begin before the position that was asked for."""
+    for record in batch:
+        offset = record.offset
+        if offset >= position:
+            yield _new_record(StoredRecord, (offset, record.timestamp, record.key, record.value))
 
 
 class Tail:
