@@ -21,13 +21,13 @@ CORS: Final = {
     "Access-Control-Allow-Methods": "OPTIONS,POST,PUT",
     "Access-Control-Allow-Headers": "Content-Type, X-Adobe-AEP-Validation-Token, User-Agent",
     "Access-Control-Expose-Headers": "Location",
-    "Server": "mediabeat",
 }
 """On every answer, errors too: without them a browser shows its page a network error instead of the status.
 
 PUT is as the API documents it; no path takes it.
 """
 
+SERVER: Final = "mediabeat"
 PREFLIGHT_SECONDS: Final = 86_400
 SCHEMA_SECONDS: Final = 3_600
 
@@ -40,6 +40,11 @@ _DOWNLOADED: Final = _API + "{name:downloaded|downloads}{end:/*}"
 _SCHEMAS: Final = _API + "schemas{slashes_3:/+}{event_type:[^/]+}{end:/*}"
 
 _HEADER_LIST: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}").fullmatch
+
+HELD: Final = web.RequestKey("held", int)
+"""Bytes that this request has taken of the door's bound."""
+
+BODY: Final = web.RequestKey("body", bytes)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -142,7 +147,7 @@ class Door:
             if isinstance(error, web.HTTPMethodNotAllowed):
                 response.headers["Allow"] = error.headers["Allow"]
         finally:
-            self.admission.leave(request.get("held", 0))
+            self.admission.leave(request.get(HELD, 0))
             self.counts.request_over(_endpoint(request), status)
         return response
 
@@ -157,19 +162,19 @@ class Door:
 
     async def _body(self, request: web.Request, limit_of: Callable[[bytes | bytearray], int]) -> bytes:
         def hold(size: int) -> None:
-            request["held"] = request.get("held", 0) + size
+            request[HELD] = request.get(HELD, 0) + size
             self.admission.hold(size)
 
         encoding = request.headers.get("Content-Encoding", "")
         body = await read_body(request.content, encoding, limit_of, self._bearing.body_seconds, hold)
-        request["body"] = body
+        request[BODY] = body
         return body
 
     def _peer(self, request: web.Request) -> str | None:
         return shown_peer(request.remote, self._bearing.peer_privacy)
 
     def _copy_to_rejects(self, request: web.Request, problem: Problem) -> None:
-        body = problem.body or request.get("body", b"")
+        body = problem.body or request.get(BODY, b"")
         name = request.match_info.route.name
         sid = request.match_info.get("sid")
         if name in _CANONICAL:
@@ -200,6 +205,7 @@ def _endpoint(request: web.Request) -> str:
 async def _say_cors(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in CORS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = SERVER
 
 
 async def _expect(request: web.Request) -> None:

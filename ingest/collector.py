@@ -44,7 +44,7 @@ class Collector:
     `clock` is wall time in epoch milliseconds. What returns is durable: nothing is kept here.
     """
 
-    def __init__(  # noqa: PLR0917 - what a door is made of, wired once
+    def __init__(
         self,
         log: EventLog,
         keys: SessionKeys,

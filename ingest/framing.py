@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from ingest.app import CORS, DOOR, Door
+from ingest.app import CORS, DOOR, SERVER, Door
 from ingest.problems import Problem, answer, problem_of
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Connection(RequestHandler):
         self._door.counts.request_received()
         self._door.counts.request_over("unframed", problem.status)
         response = answer(problem)
-        response.headers.update(CORS)
+        response.headers.update(CORS, Server=SERVER)
         return response
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:

@@ -74,6 +74,8 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, InvalidDocument):
         return Problem(error.code, error.message, error.violations)
+    if isinstance(error, codec.TooLarge):
+        return Problem("too_large", str(error).capitalize())
     if isinstance(error, LogUnavailable):
         return Problem("overloaded", "The log cannot take events now; nothing is lost if you send it again later")
     if isinstance(error, web.HTTPMethodNotAllowed):
