@@ -1,4 +1,4 @@
-"""What a worker has done, as plain integers: each lane adds at its commits, `deploy/telemetry.py` reads when scraped."""
+"""What a worker has done, in plain integers: lanes add at their commits, `deploy/telemetry.py` reads when scraped."""
 
 from collections import Counter
 from dataclasses import dataclass, field

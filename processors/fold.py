@@ -29,6 +29,9 @@ class Fold(Protocol):
     def restore(self, records: Sequence[StoredRecord]) -> None:
         """Take committed state records, in log order; called until all have been read, before anything else."""
 
+    def restored(self) -> None:
+        """All committed state has been given; called once, also when there was none."""
+
     def fold(self, records: Sequence[StoredRecord], start: int, wall: int) -> int:
         """Fold records from index `start` on into the draft; return the index of the first one not folded.
 
@@ -37,7 +40,7 @@ class Fold(Protocol):
         """
 
     def pass_time(self, until: int, wall: int) -> bool:
-        """Let the clock reach `until` without a record: what was due before expires. False when more is due. Poisoned."""
+        """Let the clock reach `until` without a record: what was due expires. False: more is due. Raises Poisoned."""
 
     def full(self) -> bool:
         """Whether this transaction has taken as many expiries as one may."""

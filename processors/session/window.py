@@ -14,12 +14,16 @@ from bisect import insort
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
-from schemas.events import Event, EventType
+from schemas.codec import decode_event
+from schemas.events import Envelope, Event, EventType
 
 WAITING_BYTES: Final = 96 * 1024
 """More bytes than this never wait in one session, so that its state stays within what one record may hold."""
 
-SERIAL_PREFIXES: Final = ("ios-", "tvos-", "android-")
+TIMED: Final = 1
+"""Mark of an event on which a row or a deadline depends: the clock alone lets it leave."""
+BOUNDARY: Final = 2
+"""Mark of an event that begins or ends an ad or an ad break."""
 
 _RANKED: Final = (
     (EventType.SESSION_START,),
@@ -49,38 +53,41 @@ _AFTER_OWN_START: Final = {
 }
 
 
+class Arrival(NamedTuple):
+    """A record of an event as it reached the lane. `received` is the receive time that deadlines go by, in epoch ms."""
+
+    offset: int
+    received: int
+    digest: bytes
+    envelope: Envelope
+
+
 class Waiting(NamedTuple):
     """One event in the window. The first three members are its order; `rank` is 0 throughout for a serial client.
 
-    `offset` is the record's, so arrival order. `received` is the receive time that deadlines go by, `received_at` what
-    the door stamped. `timed`: a row or a deadline depends on it, so the clock alone lets it leave. `event` is None
-    after a restart, until it leaves; `body` are its bytes.
+    `offset` is order of arrival. `marks`: TIMED, BOUNDARY. `event` is None after a restart, until it leaves.
     """
 
     ts: int
     rank: int
     offset: int
     received: int
-    received_at: int
-    timed: bool
-    digest: bytes
-    peer: str | None
-    body: bytes
+    marks: int
+    arrival: Arrival
     event: Event | None
 
 
 class Subjects(Protocol):
-    """What is open in a session: the machine's own attributes, each the `ts` of its start."""
+    """What is open in a session, each with the `ts` of its start: the machine's own words."""
 
-    ad_opened_ts: int | None
-    break_opened_ts: int | None
-    chapter_opened_ts: int | None
-    open_states: Mapping[str, int]
-
-
-def is_serial(library_version: object) -> bool:
-    """Whether a client with this `media.libraryVersion` posts one event after the other."""
-    return isinstance(library_version, str) and library_version.startswith(SERIAL_PREFIXES)
+    @property
+    def ad_opened_ts(self) -> int | None: ...
+    @property
+    def break_opened_ts(self) -> int | None: ...
+    @property
+    def chapter_opened_ts(self) -> int | None: ...
+    @property
+    def open_states(self) -> Mapping[str, int]: ...
 
 
 def wait(waiting: list[Waiting], item: Waiting) -> None:
@@ -91,25 +98,18 @@ def wait(waiting: list[Waiting], item: Waiting) -> None:
         insort(waiting, item)
 
 
-def must_leave(waiting: list[Waiting], passed: int, limit: int) -> bool:
-    """Whether the first in order has to leave: one received before `passed` waits, or more than `limit` do.
+def must_leave(waiting: list[Waiting], passed: int) -> bool:
+    """Whether the first in order has to leave because one that waits was received before `passed`.
 
     An event that is due takes with it whatever stands before it, else that would fold too late for its own `ts`.
     """
-    if len(waiting) > limit:
-        return True
-    for item in waiting:
+    for item in waiting:  # noqa: SIM110 (a generator costs more than these few comparisons)
         if item.received < passed:
             return True
-    return len(waiting) > 1 and sum([len(item.body) for item in waiting]) > WAITING_BYTES
+    return False
 
 
-def timed_must_leave(waiting: list[Waiting], passed: int) -> bool:
-    """Whether an event on which a row or a deadline depends was received before `passed`."""
-    return any(item.timed and item.received < passed for item in waiting)
-
-
-def first(waiting: list[Waiting], subjects: Subjects, state_name: "StateName") -> int:
+def first(waiting: list[Waiting], subjects: Subjects) -> int:
     """Index of the event that leaves first.
 
     It is 0 but for ties of parallel clients: there a complete, a skip or a stateEnd goes before the starts of its
@@ -125,7 +125,7 @@ def first(waiting: list[Waiting], subjects: Subjects, state_name: "StateName") -
             break
         rank = item.rank
         if rank in _BEFORE_STARTS:
-            subject: object = rank if rank != RANK[EventType.STATE_END] else state_name(item)
+            subject: object = rank if rank != RANK[EventType.STATE_END] else _state_name(item)
             if subject in open_before:
                 open_before.remove(subject)  # it ends once: a second end at this ts belongs to a later start
             else:
@@ -135,14 +135,13 @@ def first(waiting: list[Waiting], subjects: Subjects, state_name: "StateName") -
     return best
 
 
-class StateName(Protocol):
-    """Reads the name of the player state a waiting stateEnd is about, as the session's `open_states` has it."""
-
-    def __call__(self, item: Waiting, /) -> str: ...
+def _state_name(item: Waiting) -> str:
+    event = item.event or decode_event(item.arrival.envelope.event)
+    return str(event.params.get("media.state.name", "")).casefold()
 
 
 def _open_before(subjects: Subjects, ts: int) -> set[object]:
-    opened: set[object] = {name for name, since in subjects.open_states.items() if since < ts}
+    opened: set[object] = {name.casefold() for name, since in subjects.open_states.items() if since < ts}
     for rank, since in (
         (RANK[EventType.AD_COMPLETE], subjects.ad_opened_ts),
         (RANK[EventType.AD_BREAK_COMPLETE], subjects.break_opened_ts),

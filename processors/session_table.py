@@ -1,0 +1,359 @@
+"""The sessions of one partition: committed bytes, and the draft of one transaction over them.
+
+Which record belongs to which session, and what comes due when; `arrival.py` takes an event on to the machine,
+`endings.py` ends a session. Pure: records and time come in as values, records to write go out.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from processors.arrival import Arrivals
+from processors.counts import Counts
+from processors.deadlines import Deadline, Deadlines
+from processors.endings import DETAIL
+from processors.fold import Poisoned
+from processors.outcome import Outcome
+from processors.rejects import Code
+from processors.session import machine, packed
+from processors.session.rules import Rules
+from processors.session.state import BATCH, COLLECTION
+from processors.session.window import TIMED, Arrival
+from processors.stored_session import (
+    NEVER,
+    Draft,
+    Kind,
+    clock_of,
+    deadlines_of,
+    digest_of,
+    kind_of,
+    pack,
+    unpack,
+    waiting_of,
+)
+from schemas import topics
+from schemas.codec import Undecodable, decode_envelope, decode_event
+from schemas.events import Envelope, EventType
+from schemas.records import Record, StoredRecord
+from schemas.session_ids import created_at
+
+EXPIRIES_A_TRANSACTION: Final = 2_000
+EXPIRIES_A_TURN: Final = 250
+"""After so many the caller gets control back, to let other tasks run."""
+START_WITHIN_MS: Final = 120_000
+"""A sessionStart received further from its id's creation opens no session."""
+AHEAD_MS: Final = 2_000
+"""A door's clock is believed up to this far beyond the log's append time."""
+
+_START_SUFFIX: Final = "/start"
+
+
+class SessionTable:
+    """A Fold over sessions. The table holds bytes, which the cyclic collector does not track."""
+
+    state_topic: str = topics.STATE.name
+
+    def __init__(self, partition: int, rules: Rules, counts: Counts | None = None) -> None:
+        self.partition = partition
+        self.counts = counts or Counts()
+        self._rules = rules
+        self._starts: dict[str, bytes] = {}
+        self._currents: dict[str, bytes] = {}
+        self._deadlines = Deadlines()
+        self._clock = 0
+        self._open = 0
+        self._waiting = 0
+        # The transaction.
+        self._drafts: dict[str, Draft] = {}
+        self._written: list[tuple[Draft, bytes | None]] = []
+        self._outcome = Outcome(partition)
+        self._arrivals = Arrivals(rules, self._deadlines, self._outcome)
+        self._endings = self._arrivals.endings
+        self._struck: set[str] = set()
+
+    # Committed state.
+
+    def restore(self, records: Sequence[StoredRecord]) -> None:
+        for record in records:
+            key = record.key.decode()
+            sid = key.removesuffix(_START_SUFFIX)
+            table = self._currents if sid == key else self._starts
+            if record.value is None:
+                table.pop(sid, None)
+            else:
+                table[sid] = record.value
+
+    def restored(self) -> None:
+        entries: list[Deadline] = []
+        for sid, current in self._currents.items():
+            kind = kind_of(current)
+            self._open += kind is Kind.OPEN
+            self._clock = max(self._clock, clock_of(current))
+            entries.append(Deadline(deadlines_of(current)[0], sid, window=False))
+            if waits := waiting_of(current):
+                self._waiting += waits
+                entries += [
+                    Deadline(item.received + self._rules.reorder_window_ms, sid, window=True)
+                    for item in unpack(sid, None, current).waiting
+                    if item.marks & TIMED
+                ]
+        for sid in self._starts.keys() - self._currents.keys():
+            del self._starts[sid]
+        self._deadlines.load(entries)
+        self._endings.clock = self._clock
+        self._gauge()
+
+    def next_deadline(self) -> int | None:
+        return self._deadlines.next_at()
+
+    # The transaction.
+
+    def fold(self, records: Sequence[StoredRecord], start: int, wall: int) -> int:
+        self._outcome.wall = wall
+        take = self._take
+        record = None
+        try:
+            for index in range(start, len(records)):
+                record = records[index]
+                if not take(record, wall):
+                    return index
+        except (Poisoned, MemoryError):
+            raise
+        except Exception as error:
+            if record is None:
+                raise
+            raise Poisoned(record.key.decode(errors="replace"), record.offset) from error
+        return len(records)
+
+    def pass_time(self, until: int, wall: int) -> bool:
+        self._outcome.wall = wall
+        self._endings.clock = max(self._endings.clock, until)
+        return self._expire_due()
+
+    def full(self) -> bool:
+        return self._outcome.expiries >= EXPIRIES_A_TRANSACTION
+
+    def changed(self) -> bool:
+        return bool(self._outcome.records) or any(draft.changed for draft in self._drafts.values())
+
+    def finish(self) -> list[Record]:
+        self._written.clear()
+        for draft in self._drafts.values():
+            if draft.changed:
+                try:
+                    self._write(draft)
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    raise Poisoned(draft.sid, None) from error
+        return self._outcome.records
+
+    def commit(self) -> None:
+        for draft, current in self._written:
+            self._open += (draft.kind is Kind.OPEN) - (draft.was_kind is Kind.OPEN)
+            self._waiting += len(draft.waiting) - draft.was_waiting
+            if current is None:
+                self._currents.pop(draft.sid, None)
+            else:
+                self._currents[draft.sid] = current
+            if draft.kind is not Kind.OPEN and draft.kind is not Kind.INCOMPLETE:
+                self._starts.pop(draft.sid, None)
+            elif draft.start_is_new and draft.start is not None:
+                self._starts[draft.sid] = draft.start
+        self._outcome.add_to(self.counts)
+        self._clock = self._endings.clock
+        self._deadlines.commit()
+        self._arrivals.excluded_offsets.clear()
+        self._arrivals.excluded_sids.clear()
+        self._endings.excluded_expiries.clear()
+        self._gauge()
+        self._forget_draft()
+
+    def rollback(self) -> None:
+        self._endings.clock = self._clock
+        self._deadlines.rollback()
+        self._forget_draft()
+
+    def exclude(self, poisoned: Poisoned) -> None:
+        if poisoned.offset is not None:
+            self._arrivals.excluded_offsets.add(poisoned.offset)
+        elif poisoned.sid is None:
+            raise poisoned
+        elif poisoned.expiry:
+            self._endings.excluded_expiries.add(poisoned.sid)
+        else:
+            self._arrivals.excluded_sids.add(poisoned.sid)
+
+    def _forget_draft(self) -> None:
+        self._drafts = {}
+        self._written = []
+        self._struck.clear()
+        self._outcome = self._arrivals.outcome = self._endings.outcome = Outcome(self.partition)
+
+    def _gauge(self) -> None:
+        self.counts.open_sessions[self.partition] = self._open
+        self.counts.waiting[self.partition] = self._waiting
+
+    # A record.
+
+    def _take(self, record: StoredRecord, wall: int) -> bool:
+        """Fold one record; False if what is due before it must be committed, or the turn is over, first."""
+        offset, timestamp, _, value = record
+        endings = self._endings
+        try:
+            envelope = decode_envelope(value or b"")
+        except Undecodable as error:
+            self._refuse_value(record, str(error))
+            return True
+        received = min(envelope.received_at, timestamp + AHEAD_MS)
+        if received > endings.clock:
+            endings.clock = max(endings.clock, min(received, wall))
+        due = self._deadlines.next_at()
+        if due is not None and due < endings.clock and not self._expire_due():
+            return False
+        self._outcome.consumed += 1
+        sid = envelope.sid
+        draft = self._drafts.get(sid) or self._draft(sid)
+        arrivals = self._arrivals
+        arrival = Arrival(offset, received, digest_of(envelope.event), envelope)
+        if offset in arrivals.excluded_offsets or sid in arrivals.excluded_sids:
+            self._refuse_excluded(draft, arrival)
+        elif draft is None:
+            self._take_unknown(arrival)
+        elif draft.batch:
+            arrivals.take_element(draft, arrival)
+        else:
+            arrivals.take(draft, arrival)
+        return True
+
+    def _take_unknown(self, arrival: Arrival) -> None:
+        """A record of a session that is not in the table: only a sessionStart opens one."""
+        sid, received_at, source, _, place, body = arrival.envelope
+        try:
+            event = decode_event(body)
+            late = source == COLLECTION and abs(received_at - created_at(sid)) > START_WITHIN_MS
+        except (Undecodable, ValueError) as error:
+            self._refuse_unknown(arrival, Code.UNDECODABLE, str(error))
+            return
+        if source not in {COLLECTION, BATCH} or (source == BATCH) is (place is None):
+            self._refuse_unknown(arrival, Code.UNDECODABLE, f"no machine takes this record of source {source}")
+        elif late or event.type is not EventType.SESSION_START or (place is not None and place.position != 0):
+            self._refuse_unknown(arrival, Code.SESSION_CLOSED, DETAIL[Code.SESSION_CLOSED])
+        else:
+            self._drafts[sid] = self._arrivals.begin(arrival, event)
+
+    def _refuse_unknown(self, arrival: Arrival, code: Code, detail: str) -> None:
+        self._outcome.add_reject(code, detail, arrival.offset, arrival.envelope)
+
+    def _refuse_value(self, record: StoredRecord, detail: str) -> None:
+        """What cannot be read is kept as it stands on the log, under its key."""
+        self._outcome.consumed += 1
+        sid = record.key.decode(errors="replace")
+        envelope = Envelope(sid, record.timestamp, COLLECTION, None, None, record.value or b"")
+        self._outcome.add_reject(Code.UNDECODABLE, detail, record.offset, envelope)
+
+    def _refuse_excluded(self, draft: Draft | None, arrival: Arrival) -> None:
+        """The machine raised on this record, or its session cannot be written with what this batch would add."""
+        if draft is None:
+            self._refuse_unknown(arrival, Code.POISONED, DETAIL[Code.POISONED])
+            return
+        place = arrival.envelope.batch
+        if place is not None:
+            draft.next_position = max(draft.next_position, place.position + 1)
+        draft.changed = True
+        if arrival.offset in self._arrivals.excluded_offsets:
+            self._arrivals.poisoned(draft, arrival)
+            return
+        self._endings.refuse(draft, arrival, Code.POISONED)
+        if draft.sid not in self._struck:
+            self._struck.add(draft.sid)
+            self._endings.strike(draft)
+
+    def _draft(self, sid: str) -> Draft | None:
+        current = self._currents.get(sid)
+        if current is None:
+            return None
+        draft = self._drafts[sid] = unpack(sid, self._starts.get(sid), current)
+        return draft
+
+    # What comes due.
+
+    def _expire_due(self) -> bool:
+        """Expire what the clock has passed; False when more is due than fits this turn or this transaction."""
+        clock = self._endings.clock
+        for _ in range(EXPIRIES_A_TURN):
+            if self.full():
+                break
+            entry = self._deadlines.take_due(clock)
+            if entry is None:
+                return True
+            self._outcome.expiries += self._came_due(entry, clock)
+        due = self._deadlines.next_at()
+        return due is None or due >= clock
+
+    def _came_due(self, entry: Deadline, clock: int) -> bool:
+        """Whether something really was due; entries may be early."""
+        _, sid, window = entry
+        draft = self._drafts.get(sid)
+        if draft is not None:
+            if draft.kind is Kind.GONE:
+                return False
+            deadline = draft.deadline
+            window_deadline = draft.window_deadline(self._rules.reorder_window_ms) if window else NEVER
+        else:
+            current = self._currents.get(sid)
+            if current is None:
+                return False
+            deadline, window_deadline = deadlines_of(current)
+        if (window_deadline if window else deadline) >= clock:
+            if not window:
+                self._deadlines.add(deadline, sid, window=False)
+            return False
+        draft = draft or self._draft(sid)
+        if draft is None:
+            return False
+        if window:
+            self._arrivals.leave_by_clock(draft)
+            return True
+        if draft.kind is Kind.OPEN:
+            self._arrivals.expire(draft)
+        else:
+            draft.kind = Kind.GONE
+            draft.changed = True
+        if draft.kind is not Kind.GONE:
+            self._deadlines.add(draft.deadline, sid, window=False)
+        return True
+
+    # What is written.
+
+    def _write(self, draft: Draft) -> None:
+        outcome = self._outcome
+        session = draft.session
+        start_stands = draft.start is not None and not draft.start_is_new
+        if draft.kind is Kind.GONE:
+            if draft.was_kind is not None:
+                outcome.add_state(draft.sid, None)
+            if start_stands:
+                outcome.add_state(draft.sid + _START_SUFFIX, None)
+            self._written.append((draft, None))
+            return
+        keeps_machine = draft.kind is Kind.OPEN or draft.kind is Kind.INCOMPLETE
+        if not keeps_machine:
+            draft.machine = b""
+        elif session is not None:
+            if draft.kind is Kind.OPEN and not draft.batch and not session.completed:
+                self._beat(draft)
+            draft.machine = packed.pack(session)
+        current = pack(draft, self._endings.clock, self._rules.reorder_window_ms)
+        outcome.add_state(draft.sid, current)
+        if keeps_machine and draft.start_is_new:
+            outcome.add_state(draft.sid + _START_SUFFIX, draft.start)
+        elif not keeps_machine and start_stands:
+            outcome.add_state(draft.sid + _START_SUFFIX, None)
+        self._written.append((draft, current))
+
+    def _beat(self, draft: Draft) -> None:
+        """A heartbeat row, if events were folded and the last one is long enough ago."""
+        newest, interval = draft.folded_received, self._rules.heartbeat_interval_ms
+        if draft.session is not None and newest is not None and 0 < interval <= newest - draft.heartbeat:
+            self._outcome.add_rows((machine.heartbeat(draft.session, self._rules),))
+            draft.heartbeat = newest
