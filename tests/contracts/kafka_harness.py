@@ -1,0 +1,106 @@
+"""A real broker in the contract suite: its topics are made anew for each test."""
+
+import asyncio
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from aiokafka.admin import RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.structs import TopicPartition
+
+from deploy import topic_admin
+from deploy.broker import Cluster
+from deploy.kafka_client import KafkaClients
+from deploy.kafka_fetch import Tail
+from deploy.kafka_log import door_log, lane_group
+from ingest.kafka import KafkaLog
+from processors.kafka import KafkaLaneGroup
+from schemas import topics
+from schemas.records import StoredRecord
+from tests.contracts.harness import PARTITIONS
+
+
+class KafkaHarness:
+    def __init__(self, cluster: Cluster, closing: AsyncExitStack) -> None:
+        self.clients = KafkaClients(cluster.bootstrap)
+        self.group_name = f"group-{uuid.uuid4().hex[:8]}"
+        self._cluster = cluster
+        self._closing = closing
+
+    async def door(self) -> KafkaLog:
+        return await self._closing.enter_async_context(door_log(self.clients))
+
+    async def group(self, slot: str) -> KafkaLaneGroup:
+        return await self._closing.enter_async_context(lane_group(self.clients, self.group_name, slot))
+
+    async def committed(self, topic: str, partition: int) -> list[StoredRecord]:
+        return await committed_records(self.clients, topic, partition)
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        admin = await self.clients.admin()
+        try:
+            await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(offset)})
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """The broker's process stands still: connections stay, nothing is answered."""
+        self._cluster.signal(1, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._cluster.signal(1, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def open_harness(request: pytest.FixtureRequest) -> AsyncIterator[KafkaHarness]:
+    cluster: Cluster = request.getfixturevalue("kafka_broker")
+    async with AsyncExitStack() as closing:
+        harness = KafkaHarness(cluster, closing)
+        await fresh_topics(harness.clients, PARTITIONS)
+        yield harness
+
+
+async def fresh_topics(clients: KafkaClients, partitions: int) -> None:
+    """Every topic, empty."""
+    admin = await clients.admin()
+    try:
+        names = set(await admin.list_topics()) & topics.BY_NAME.keys()
+        if names:
+            await admin.delete_topics(sorted(names))
+    finally:
+        await admin.close()
+    await topic_admin.create(clients, partitions, 1)
+    while await topic_admin.check(clients, partitions):  # noqa: ASYNC110  the broker tells nobody
+        await asyncio.sleep(0.02)
+
+
+async def committed_records(clients: KafkaClients, topic: str, partition: int) -> list[StoredRecord]:
+    """What a read_committed reader that comes now would see."""
+    tail = Tail(clients)
+    try:
+        position, end = await tail.bounds(topic, partition)
+        cursor = await tail.cursor(topic, partition, position)
+        records: list[StoredRecord] = []
+        while cursor.position < end:
+            records += (await cursor.take(10_000, 1.0)).records
+        return records
+    finally:
+        await tail.close()
+
+
+async def set_topic(clients: KafkaClients, topic: str, name: str, value: str) -> None:
+    """Change one setting of a topic, its others as made, and return when the broker goes by it."""
+    admin = await clients.admin()
+    configs = {**topic_admin.settings(topics.BY_NAME[topic], 1), name: value}
+    try:
+        for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)]):
+            assert [code for code, *_ in answer.resources] == [0], answer
+        while (await topic_admin._configs(admin, [topic]))[topic][name] != value:
+            await asyncio.sleep(0.02)
+    finally:
+        await admin.close()

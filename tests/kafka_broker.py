@@ -1,0 +1,80 @@
+"""A private Kafka broker for the tests of one pytest run, started by the first test that asks for it."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.broker import Cluster
+
+RUNS = Path(tempfile.gettempdir()) / f"mediabeat-test-kafka-{os.getuid()}"
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[Cluster]:
+    """One node on free ports, its data in a temporary directory."""
+    with private_cluster() as cluster:
+        yield cluster
+
+
+class private_cluster:  # noqa: N801  used as a block
+    """A cluster of its own, gone with its block."""
+
+    def __init__(self, nodes: int = 1, settings: dict[str, str] | None = None) -> None:
+        bury_the_dead()
+        RUNS.mkdir(exist_ok=True)
+        self._home = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=RUNS))
+        ports = free_ports(2 * nodes)
+        self.cluster = Cluster(self._home, tuple(zip(ports[::2], ports[1::2], strict=True)), settings or {})
+
+    def __enter__(self) -> Cluster:
+        try:
+            self.cluster.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self.cluster
+
+    def __exit__(self, *_: object) -> None:
+        kill(self.cluster)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def bury_the_dead() -> None:
+    """Stop what a killed run has left: its broker outlives it, and nobody else would."""
+    for home in RUNS.glob("*-*"):
+        if not _lives(int(home.name.split("-")[0])):
+            kill(Cluster(home, tuple((0, 0) for _ in home.glob("node-*")), {}))
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def kill(cluster: Cluster) -> None:
+    """The data go with it: nothing to be gained by a clean stop."""
+    for node in cluster.nodes:
+        if cluster.pid(node) is not None:
+            cluster.signal(node, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

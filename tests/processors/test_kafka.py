@@ -1,0 +1,167 @@
+"""Lanes on a real broker: what only Kafka can do wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from deploy.broker import Cluster
+from deploy.kafka_client import KafkaClients
+from deploy.kafka_log import lane_group
+from processors.kafka import KafkaLaneGroup
+from processors.kafka_lane import KafkaLane
+from schemas import topics
+from schemas.records import LaneFenced, LogUnavailable, Record
+from tests.contracts.kafka_harness import KafkaHarness, committed_records, fresh_topics, set_topic
+
+PARTITIONS = 3
+ROWS = topics.SESSION_CLOSE.name
+STATE = topics.STATE.name
+
+
+@pytest_asyncio.fixture
+async def kafka(kafka_broker: Cluster) -> AsyncIterator[KafkaHarness]:
+    async with AsyncExitStack() as closing:
+        harness = KafkaHarness(kafka_broker, closing)
+        await fresh_topics(harness.clients, PARTITIONS)
+        yield harness
+
+
+@asynccontextmanager
+async def opened(group: KafkaLaneGroup, partition: int = 0) -> AsyncIterator[KafkaLane]:
+    lane = await group.open_lane(partition)
+    try:
+        yield lane
+    finally:
+        await lane.close()
+
+
+def row(number: int, partition: int = 0) -> Record:
+    return Record(ROWS, partition, b"sid", str(number).encode())
+
+
+def state(key: str, value: bytes | None, partition: int = 0) -> Record:
+    return Record(STATE, partition, key.encode(), value)
+
+
+async def values(clients: KafkaClients, topic: str = ROWS, partition: int = 0) -> list[bytes | None]:
+    return [record.value for record in await committed_records(clients, topic, partition)]
+
+
+async def first_assignment(group: KafkaLaneGroup) -> frozenset[int]:
+    async for owned in group.assignments():
+        return owned
+    raise AssertionError("the group closed")
+
+
+async def test_a_commit_holds_rows_state_and_offset(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    assert await first_assignment(group) == {0, 1, 2}
+    async with opened(group) as lane:
+        assert await lane.committed() == 0
+        await lane.commit([row(1), row(2), state("s", b"x")], 7)
+    async with opened(group) as successor:
+        assert await successor.committed() == 7
+        assert [r.value async for batch in successor.restore(STATE) for r in batch] == [b"x"]
+    assert await values(kafka.clients) == [b"1", b"2"]
+
+
+async def test_a_lane_is_fenced_when_a_successor_opens_it(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    async with opened(group) as zombie:
+        await zombie.commit([row(1)], 1)
+        async with opened(group) as successor:
+            with pytest.raises(LaneFenced):
+                await zombie.commit([row(2)], 2)
+            await successor.commit([row(3)], 2)
+            assert await successor.committed() == 2
+    assert await values(kafka.clients) == [b"1", b"3"]
+
+
+async def test_an_open_transaction_of_a_predecessor_is_aborted_before_its_offset_is_read(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    async with opened(group) as predecessor:
+        await predecessor.commit([row(1)], 1)
+        producer = predecessor._producer
+        assert producer is not None
+        await producer.begin_transaction()
+        await producer.send_and_wait(ROWS, b"open", key=b"sid", partition=0)
+        async with opened(group) as successor:
+            assert await successor.committed() == 1
+            await successor.commit([row(2)], 2)
+    assert await values(kafka.clients) == [b"1", b"2"]
+
+
+async def test_a_record_the_broker_refuses_takes_its_whole_transaction_with_it(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    async with opened(group) as lane:
+        await lane.commit([row(1)], 1)
+        await set_topic(kafka.clients, ROWS, "max.message.bytes", "2000")
+        with pytest.raises(LogUnavailable):
+            await lane.commit([Record(ROWS, 0, b"sid", b"x" * 4000), state("s", b"lost")], 2)
+        with pytest.raises(LogUnavailable):
+            await lane.commit([row(2)], 2)
+    await set_topic(kafka.clients, ROWS, "max.message.bytes", "1048588")
+    async with opened(group) as successor:
+        assert await successor.committed() == 1
+        await successor.commit([row(2)], 2)
+    assert await values(kafka.clients) == [b"1", b"2"]
+    assert await values(kafka.clients, STATE) == []
+
+
+async def test_a_producer_is_rotated_before_its_sequence_is_used_up(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    async with opened(group) as lane:
+        lane.sequence_limit = 10
+        producers = set()
+        for number in range(12):
+            await lane.commit([row(number), row(number), row(number)], number)
+            producers.add(id(lane._producer))
+        assert len(producers) > 1
+        assert await lane.committed() == 11
+    assert len(await values(kafka.clients)) == 36
+
+
+async def test_a_restore_reads_past_trailing_markers_of_aborted_transactions(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    async with opened(group) as lane:
+        await lane.commit([state("s", b"kept")], 1)
+        assert lane._producer is not None
+        await lane._producer.begin_transaction()
+        await lane._producer.send_and_wait(STATE, b"aborted", key=b"s", partition=0)
+        await lane._producer.abort_transaction()
+        assert [r.value async for batch in lane.restore(STATE) for r in batch] == [b"kept"]
+
+
+async def test_two_slots_share_the_partitions_and_a_third_worker_takes_over_what_one_left(kafka: KafkaHarness) -> None:
+    seen: dict[str, frozenset[int]] = {}
+    changed = asyncio.Event()
+
+    async def watch(slot: str, group: KafkaLaneGroup) -> None:
+        async for owned in group.assignments():
+            seen[slot] = owned
+            changed.set()
+
+    async def until(settled: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not settled():
+                changed.clear()
+                await changed.wait()
+
+    async with asyncio.TaskGroup() as tasks, lane_group(kafka.clients, kafka.group_name, "a") as a:
+        tasks.create_task(watch("a", a))
+        await until(lambda: seen.get("a") == {0, 1, 2})
+        async with lane_group(kafka.clients, kafka.group_name, "b") as b:
+            tasks.create_task(watch("b", b))
+            await until(
+                lambda: seen.get("a", frozenset()) | seen.get("b", frozenset()) == {0, 1, 2} and len(seen["a"]) < 3
+            )
+            assert seen["a"].isdisjoint(seen["b"])
+            taken = seen["b"]
+        seen.pop("b")
+        # A static member's successor gets its partitions back; nobody else's move.
+        async with lane_group(kafka.clients, kafka.group_name, "b") as again:
+            assert await first_assignment(again) == taken
+            assert seen["a"].isdisjoint(taken)
