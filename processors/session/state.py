@@ -6,7 +6,9 @@ in seconds.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 STARTING: Final = 0
 PLAYING: Final = 1
@@ -28,33 +30,17 @@ NEVER: Final = -1
 """A value that no player has sent, or a moment that has not come."""
 
 
-class ClosedChapter:
+class ClosedChapter(NamedTuple):
     """A chapter already reported whose last stretch of play may still turn out to have been a stall."""
 
-    __slots__ = ("completed", "ended_ts", "info", "instance", "played_ms", "reason", "revision", "run_ms", "started_ts")
-
-    def __init__(
-        self,
-        info: bytes,
-        instance: int,
-        revision: int,
-        played_ms: int,
-        run_ms: int,
-        started_ts: int,
-        ended_ts: int,
-        reason: str,
-        *,
-        completed: bool,
-    ) -> None:
-        self.info = info
-        self.instance = instance
-        self.revision = revision
-        self.played_ms = played_ms
-        self.run_ms = run_ms
-        self.started_ts = started_ts
-        self.ended_ts = ended_ts
-        self.reason = reason
-        self.completed = completed
+    info: bytes
+    instance: int
+    revision: int
+    played_ms: int
+    run_ms: int
+    started_ts: int
+    ended_ts: int
+    reason: str
 
 
 class Ads:
@@ -65,8 +51,8 @@ class Ads:
         "ad_ms",
         "ad_opened_ts",
         "ad_revision",
-        "break_opened_ts",
         "break_open",
+        "break_opened_ts",
         "count",
         "credited_gap_ms",
         "gap_ms",
@@ -201,6 +187,8 @@ class Session:
         "playhead",
         "quality",
         "reached",
+        "row_received_at",
+        "row_stamp",
         "run_events",
         "run_ms",
         "seek_count",
@@ -223,6 +211,9 @@ class Session:
         self.source = source
         self.start = b""
         self.start_document: Mapping[str, Any] | None = None
+        # Of the record being folded, for the rows it makes; not kept between two.
+        self.row_stamp = 0
+        self.row_received_at = 0
         # The clocks.
         self.created_at = 0
         self.started_ts = 0
@@ -305,3 +296,15 @@ class Session:
         if not self.states:
             return {}
         return {name: state.since_ts for name, state in self.states.items() if state.since_at != NEVER}
+
+    @property
+    def library_version(self) -> str | None:
+        """`media.libraryVersion` as sent: which client this is."""
+        version: str | None = self.told().get("library")
+        return version
+
+    def told(self) -> Mapping[str, Any]:
+        """What the session was told at its start, read from its record at most once per draft."""
+        if self.start_document is None:
+            self.start_document = orjson.loads(memoryview(self.start)[1:])
+        return self.start_document
