@@ -23,6 +23,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run
+
 run: install  ## everything in one process on the embedded log
 	@$(BIN)/mediabeat run --port $(PORT)
 
@@ -36,8 +40,9 @@ check: dev  ## lint, types, import rules, schema examples
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest tests/schemas -k 'example or schema' -q
 
-bench: dev  ## figures on this machine, as JSON lines in .bench/
+bench: $(VENV)/.bench  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
+	$(BIN)/python -m tests.bench.worker
 
 kafka: dev  ## a real one-node broker on 127.0.0.1:9092 (KAFKA_PORT moves it)
 	@$(BIN)/python -m deploy.broker start --port $(KAFKA_PORT)
