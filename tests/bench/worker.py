@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.broker.cluster import Cluster
@@ -29,7 +29,7 @@ from tests.bench.backlog import DEEP, WIDE, Shape, envelopes
 from tests.bench.figures import figure, write
 
 PARTITIONS = 6
-WORKER_CORE, BROKER_CORE = {0}, {1} if (os.cpu_count() or 1) > 1 else {0}
+WORKER_CORE, BROKER_CORE = [0], [1] if (os.cpu_count() or 1) > 1 else [0]
 
 
 def free_ports(count: int) -> list[int]:
@@ -63,7 +63,7 @@ def clear(bootstrap: str) -> None:
         "--partitions",
         str(PARTITIONS),
     ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -72,7 +72,9 @@ def broker(home: Path) -> Iterator[Cluster]:
     cluster.start()
     pid = cluster.pid(1)
     assert pid is not None
-    os.system(f"taskset -acp {next(iter(BROKER_CORE))} {pid} >/dev/null")  # noqa: S605
+    for thread in psutil.Process(pid).threads():
+        os.sched_setaffinity(thread.id, BROKER_CORE)
+    psutil.Process(pid).cpu_affinity(BROKER_CORE)
     try:
         yield cluster
     finally:
@@ -106,15 +108,17 @@ class Run:
         self._places = [TopicPartition(topics.EVENTS.name, partition) for partition in range(PARTITIONS)]
 
     def committed(self) -> int:
-        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, timeout=10))
+        try:
+            return sum(max(0, place.offset) for place in self._consumer.committed(self._places, timeout=10))
+        except KafkaException:  # the group's coordinator is being made
+            return self.samples[-1][0] if self.samples else 0
 
     def watch(self, command: list[str], env: dict[str, str], log: Path, timeout_seconds: float = 300) -> None:
         with log.open("wb") as out:
-            child = subprocess.Popen(  # noqa: S603
-                command, env=env, stdout=out, stderr=out, preexec_fn=lambda: os.sched_setaffinity(0, WORKER_CORE)
-            )
+            child = subprocess.Popen(command, env=env, stdout=out, stderr=out)
         deadline = time.monotonic() + timeout_seconds
         process = psutil.Process(child.pid)
+        process.cpu_affinity(WORKER_CORE)
         try:
             while not self.samples or self.samples[-1][0] < self.total:
                 if child.poll() is not None or time.monotonic() > deadline:
