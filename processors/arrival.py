@@ -252,7 +252,7 @@ class Arrivals:
         self.endings.strike(draft)
 
     def _leave_by_arrival(self, draft: Draft, passed: int) -> bool:
-        """Let go what was received before `passed`, and whatever stands before it; whether the session is still open."""
+        """Let go what was received before `passed`, and whatever stands before it. False: that closed the session."""
         waiting = draft.waiting
         while must_leave(waiting, passed):
             self._fold_first(draft)

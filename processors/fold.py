@@ -23,6 +23,8 @@ class Poisoned(Exception):
 class Fold(Protocol):
     """State of one partition, and the draft of one transaction over it. Pure: the wall comes in as a value."""
 
+    input_topic: str
+    """What the lane reads."""
     state_topic: str
     """The compacted topic that holds the committed state."""
 
@@ -32,11 +34,11 @@ class Fold(Protocol):
     def restored(self) -> None:
         """All committed state has been given; called once, also when there was none."""
 
-    def fold(self, records: Sequence[StoredRecord], start: int, wall: int) -> int:
-        """Fold records from index `start` on into the draft; return the index of the first one not folded.
+    def fold(self, records: Sequence[StoredRecord], start: int, stop: int, wall: int) -> int:
+        """Fold records[start:stop] into the draft; return the index of the first one not folded.
 
-        That is less than `len(records)` when expiries that are due first have filled the turn or the transaction:
-        call again, or finish when `full()`. Raises Poisoned.
+        That is less than `stop` when expiries that are due first have filled the turn or the transaction: call again,
+        or finish when `full()`. `wall` is now, in epoch ms. Raises Poisoned.
         """
 
     def pass_time(self, until: int, wall: int) -> bool:

@@ -50,6 +50,7 @@ _START_SUFFIX: Final = "/start"
 class SessionTable:
     """A Fold over sessions. The table holds bytes, which the cyclic collector does not track."""
 
+    input_topic: str = topics.EVENTS.name
     state_topic: str = topics.STATE.name
 
     def __init__(self, partition: int, rules: Rules, counts: Counts | None = None) -> None:
@@ -107,12 +108,12 @@ class SessionTable:
 
     # The transaction.
 
-    def fold(self, records: Sequence[StoredRecord], start: int, wall: int) -> int:
+    def fold(self, records: Sequence[StoredRecord], start: int, stop: int, wall: int) -> int:
         self._outcome.wall = wall
         take = self._take
         record = None
         try:
-            for index in range(start, len(records)):
+            for index in range(start, stop):
                 record = records[index]
                 if not take(record, wall):
                     return index
@@ -122,7 +123,7 @@ class SessionTable:
             if record is None:
                 raise
             raise Poisoned(record.key.decode(errors="replace"), record.offset) from error
-        return len(records)
+        return stop
 
     def pass_time(self, until: int, wall: int) -> bool:
         self._outcome.wall = wall
