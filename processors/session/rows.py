@@ -82,7 +82,7 @@ def chapter_close(session: Session, chapter: ClosedChapter) -> Row:
         details["isCompleted"] = True
     blocks = {"sessionDetails": dimensions(session), "chapterDetails": details}
     own = heading(session, RowKind.CHAPTER_CLOSE, chapter.instance, chapter.revision)
-    own["closeReason"] = chapter.reason
+    own["closeReason"] = str(chapter.reason)
     own["startedAt"] = chapter.started_ts
     own["endedAt"] = chapter.ended_ts
     metadata = {**told["metadata"], **known["metadata"]}
