@@ -51,10 +51,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearing:
-    """How the door bears itself towards its clients, in values."""
+    """How the door bears itself towards its clients, in values.
+
+    `body_seconds`: within which a body must be whole. `lingering_seconds`: how long the rest of a body that was
+    refused is still read, so that its sender sees the answer.
+    """
 
     peer_privacy: PeerPrivacy = "truncated"
     body_seconds: float = 20.0
+    lingering_seconds: float = 5.0
     max_requests: int = 10_000
     max_bytes: int = 64 * 1024 * 1024
 
@@ -64,11 +69,12 @@ def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Applic
 
     Further pages may be added to its router: what is not under `/api/v1` is free.
     """
-    door = Door(collector, bearing or Bearing())
+    bearing = bearing or Bearing()
+    door = Door(collector, bearing)
     app = web.Application(
         middlewares=[door.answering],
         # We decompress ourselves, within our bounds. Header limits are aiohttp's: a line over 8 KiB is a 400.
-        handler_args={"auto_decompress": False, "lingering_time": 5.0, "access_log": None},
+        handler_args={"auto_decompress": False, "lingering_time": bearing.lingering_seconds, "access_log": None},
     )
     app.on_response_prepare.append(_say_cors)
     app[DOOR] = door
@@ -149,6 +155,16 @@ class Door:
         finally:
             self.admission.leave(request.get(HELD, 0))
             self.counts.request_over(_endpoint(request), status)
+        return response
+
+    def answer_unrouted(self, error: Exception, *, closes: bool) -> web.Response:
+        """Answer and count what failed before it came to `answering`: it carries its headers itself."""
+        problem = problem_of(error)
+        problem.closes = closes
+        self.counts.request_received()
+        self.counts.request_over("unframed" if closes else "other", problem.status)
+        response = answer(problem)
+        response.headers.update(CORS, Server=SERVER)
         return response
 
     def drain(self) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from ingest.app import CORS, DOOR, SERVER, Door
-from ingest.problems import Problem, answer, problem_of
+from ingest.app import DOOR, Door
+from ingest.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,20 @@ class DoorRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
+        door = self.app[DOOR]
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                return await server.request_handler(request)
+            except Exception as error:  # noqa: BLE001 - before the middleware: an expectation at an unknown path
+                return door.answer_unrouted(error, closes=False)
+
         return _DoorServer(
-            server.request_handler,
+            handle,
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             loop=server._loop,  # noqa: SLF001
-            door=self.app[DOOR],
+            door=door,
             **server._kwargs,  # noqa: SLF001
         )
 
@@ -109,18 +117,13 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what never became a request (400), or failed outside of every handler (503)."""
-        if status < 500:
-            logger.debug("broken HTTP framing: %s", message)
-            problem = Problem("malformed_request", "This is not a well-formed HTTP/1.1 request", closes=True)
+        """Answer what never became a request; our handlers answer for themselves."""
+        if status >= 500:
+            error = exc if isinstance(exc, Exception) else RuntimeError(f"status {status} without a cause")
         else:
-            problem = problem_of(exc if isinstance(exc, Exception) else TimeoutError("a handler timed out"))
-            problem.closes = True
-        self._door.counts.request_received()
-        self._door.counts.request_over("unframed", problem.status)
-        response = answer(problem)
-        response.headers.update(CORS, Server=SERVER)
-        return response
+            logger.debug("broken HTTP framing: %s", message)
+            error = Problem("malformed_request", "This is not a well-formed HTTP/1.1 request")
+        return self._door.answer_unrouted(error, closes=True)
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         if isinstance(kwargs.get("exc_info"), RequestPayloadError):

@@ -1,7 +1,7 @@
 """A door on a free port of this machine, and a client that sees every byte of its answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -179,6 +179,13 @@ DOWNLOADED = {"media.downloaded": True}
 
 def batch(*events: dict[str, Any], **params: Any) -> list[dict[str, Any]]:
     return [session_start(**(DOWNLOADED | params)), *events]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the loop turn until this holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - plain integers tell nobody when they change
+            await asyncio.sleep(0)
 
 
 def assert_cors(answer: Answer) -> None:

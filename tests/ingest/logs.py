@@ -129,7 +129,7 @@ class ToldTopic:
     A step is a list of records, None (caught up) or an exception. After the last step of the last attempt it waits.
     """
 
-    def __init__(self, *attempts: list[list[StoredRecord] | None | Exception]) -> None:
+    def __init__(self, *attempts: list[list[StoredRecord] | Exception | None]) -> None:
         self._attempts = list(attempts)
         self.attempts = 0
         self.told_all = asyncio.Event()
