@@ -73,6 +73,9 @@ class EmbeddedLane:
             yield records
             position = records[-1].offset + 1
 
+    async def end(self, topic: str) -> int:
+        return self._log.end_offset(topic, self.partition)
+
     async def read(self, offset: int, max_records: int, timeout_seconds: float) -> Fetch:
         log, tail = self._log, self._tail
         deadline = time.monotonic() + timeout_seconds

@@ -116,6 +116,11 @@ class KafkaLane:
         finally:
             cursor.close()
 
+    async def end(self, topic: str) -> int:
+        """See LaneLog.end."""
+        _, end = await self._tail.bounds(topic, self.partition)
+        return end
+
     async def read(self, offset: int, max_records: int, timeout_seconds: float) -> Fetch:
         """See LaneLog.read."""
         if self._cursor is None:
