@@ -22,15 +22,16 @@ Reasons = Callable[[], Iterable[str]]
 class Readiness:
     """Ready when no part gives a reason against it and the process is not stopping."""
 
-    def __init__(self) -> None:
-        self.stopping = False
-        self._parts: list[Reasons] = []
+    def __init__(self, *parts: Reasons) -> None:
+        self._stopping = False
+        self._parts = parts
 
-    def ask(self, part: Reasons) -> None:
-        self._parts.append(part)
+    def stop(self) -> None:
+        """Not ready from now on, whatever the parts say."""
+        self._stopping = True
 
     def reasons(self) -> list[str]:
-        if self.stopping:
+        if self._stopping:
             return ["stopping"]
         return [reason for part in self._parts for reason in part()]
 

@@ -30,17 +30,13 @@ async def test_it_is_alive_while_it_answers() -> None:
 
 
 async def test_it_is_ready_when_no_part_has_a_reason_against_it() -> None:
-    readiness = Readiness()
-    readiness.ask(list)
-    async with served(readiness) as client, client.get("/readyz") as answer:
+    async with served(Readiness(list)) as client, client.get("/readyz") as answer:
         assert answer.status == 200
         assert await answer.json() == {"ready": True, "reasons": []}
 
 
 async def test_it_says_every_reason_why_it_is_not_ready() -> None:
-    readiness = Readiness()
-    readiness.ask(lambda: ["the log is away"])
-    readiness.ask(lambda: ["lane 3 is not restored"])
+    readiness = Readiness(lambda: ["the log is away"], lambda: ["lane 3 is not restored"])
     async with served(readiness) as client, client.get("/readyz") as answer:
         assert answer.status == 503
         assert await answer.json() == {"ready": False, "reasons": ["the log is away", "lane 3 is not restored"]}
@@ -48,7 +44,7 @@ async def test_it_says_every_reason_why_it_is_not_ready() -> None:
 
 async def test_it_is_not_ready_once_it_stops_though_it_is_alive() -> None:
     readiness = Readiness()
-    readiness.stopping = True
+    readiness.stop()
     async with served(readiness) as client:
         async with client.get("/readyz") as answer:
             assert answer.status == 503

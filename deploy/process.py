@@ -1,0 +1,100 @@
+"""What every long-running process does: stop on a signal, serve on a socket, end when one of its tasks ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from deploy.admin import Readiness
+from deploy.failure import Failure
+from deploy.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_READY_LOOK_SECONDS: Final = 0.01
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_on_signals(*at_once: Callable[[], object]) -> asyncio.Event:
+    """Set by SIGTERM and SIGINT, after all of `at_once` were called. A second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        # What is unfinished then is as after a crash: nothing acknowledged is lost by it.
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        for call in at_once:
+            call()
+        stop.set()
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+@asynccontextmanager
+async def serving(runner: web.AppRunner, sock: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    """Serve on a listening socket; at the end stop listening, and let what is being answered be answered."""
+    await runner.setup()
+    try:
+        await web.SockSite(runner, sock, ssl_context=tls).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def until_ready(readiness: Readiness, stop: asyncio.Event) -> bool:
+    """Wait until there is no reason against it. False: it was told to stop before."""
+    while readiness.reasons():
+        if stop.is_set():
+            return False
+        await asyncio.sleep(_READY_LOOK_SECONDS)
+    return True
+
+
+async def until_stopped(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait for the signal. A task that ends before it is a failure of the whole process, and its reason is raised."""
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+    for task in done - {stopped}:
+        task.result()
+        raise Failure(f"{task.get_name()} ended although nobody stopped it: see the log")
+
+
+def cut_short_after(seconds: float) -> None:
+    """End the process after so long, whatever it is doing: as after a crash, nothing acknowledged is lost by it."""
+
+    def give_up() -> None:
+        logger.warning("the stop took longer than %g s and was cut short; the next start goes on from there", seconds)
+        logging.shutdown()
+        os._exit(0)
+
+    # A thread: the loop may be what hangs.
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """The front door's TLS, if it is to speak it."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise Failure(f"cannot use MEDIABEAT_TLS_CERT and MEDIABEAT_TLS_KEY ({error}): both must be PEM") from error
+    return context

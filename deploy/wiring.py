@@ -1,0 +1,128 @@
+"""Which parts make which process: one function for each kind, on one screen."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from aiohttp import web
+
+from deploy.admin import Readiness, listen, listen_admin, make_admin
+from deploy.embedded import EmbeddedLog, EmbeddedLogRefused, wall_clock
+from deploy.failure import Failure
+from deploy.page import Where, add_page
+from deploy.process import cut_short_after, serving, stop_on_signals, tls_context, until_ready, until_stopped
+from deploy.readers import TopicReader, embedded_reader
+from deploy.replay import Positions
+from deploy.replay_file import FilePositions
+from deploy.secret_file import keep_secret
+from deploy.settings import Settings
+from deploy.telemetry import door_figures, make_registry, worker_figures
+from ingest import collector as door_rules
+from ingest.app import DOOR, Bearing, make_app
+from ingest.closed_sessions import ClosedSessions
+from ingest.collector import Collector
+from ingest.framing import DoorRunner
+from ingest.session_id import SessionKeys
+from processors.counts import Counts
+from processors.lane import LaneSettings
+from processors.ports import LaneGroup
+from processors.session_table import SessionTable
+from processors.worker import Worker
+from schemas import topics, validation
+
+
+async def run_embedded(settings: Settings, announce: Callable[[Where], object]) -> None:
+    """Door and lanes in one process on the embedded log, until a signal. Failure says why that cannot be."""
+    async with AsyncExitStack() as stack:
+        tls = tls_context(settings)
+        door_socket = stack.enter_context(listen(settings.host, settings.port, setting="--port"))
+        admin_socket = stack.enter_context(listen_admin(settings.host, settings.admin_port))
+        where = Where(_url(door_socket, tls), _url(admin_socket), settings.data.absolute())
+        log = await _open_embedded(settings)
+        stack.push_async_callback(log.close)
+
+        closed = ClosedSessions(settings.session_cap_ms + settings.grace_ms)
+        secret = settings.secret or keep_secret(settings.data)
+        collector = Collector(log, SessionKeys(secret), closed, _door_rules(settings), wall_clock)
+        stack.callback(collector.close)
+        app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
+        group = log.lane_group(settings.group)
+        worker = _make_worker(settings, group)
+        add_page(app, where, collector.counts, worker.counts)
+
+        readiness = Readiness(app[DOOR].unready, worker.unready)
+        figures = (door_figures(collector.counts, lambda: len(closed)), worker_figures(worker.counts))
+        admin = web.AppRunner(make_admin(readiness, make_registry(*figures)), access_log=None)
+        await stack.enter_async_context(serving(admin, admin_socket))
+        give_up = partial(cut_short_after, settings.grace_stop_ms / 1000)
+        stop = stop_on_signals(readiness.stop, app[DOOR].drain, give_up)
+
+        following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
+        working = asyncio.create_task(worker.run(), name="the worker")
+        door = DoorRunner(app, access_log=None, shutdown_timeout=settings.grace_stop_ms / 2000)
+        stack.push_async_callback(group.close)
+        stack.push_async_callback(_finish, worker, working, following)
+        await stack.enter_async_context(serving(door, door_socket, tls))  # first to end: no event after the last commit
+
+        if await until_ready(readiness, stop):
+            announce(where)
+        await until_stopped(stop, (working, following))
+
+
+async def open_reader(settings: Settings) -> TopicReader:
+    """Reads the topics of the log that the settings name: Kafka with BOOTSTRAP, else the embedded log of DATA."""
+    if settings.bootstrap is not None:
+        raise Failure("reading from Kafka is not there yet: leave --bootstrap out")
+    try:
+        return embedded_reader(settings.data)
+    except EmbeddedLogRefused as refused:
+        raise Failure(str(refused)) from refused
+
+
+def open_replay_positions(settings: Settings) -> Positions:
+    """Where a replay keeps its place on that log."""
+    return FilePositions(settings.data, settings.group)
+
+
+async def _open_embedded(settings: Settings) -> EmbeddedLog:
+    try:
+        return await EmbeddedLog.open(settings.data, settings.partitions or topics.DEFAULT_PARTITIONS)
+    except EmbeddedLogRefused as refused:
+        raise Failure(str(refused)) from refused
+
+
+def _door_rules(settings: Settings) -> door_rules.Rules:
+    validation.prepare(settings.profile)  # before the first request, whose answer it would hold up
+    return door_rules.Rules(
+        profile=settings.profile,
+        max_event_bytes=settings.max_event_bytes,
+        max_batch_bytes=settings.max_batch_bytes,
+        max_batch_events=settings.max_batch_events,
+    )
+
+
+def _make_worker(settings: Settings, group: LaneGroup) -> Worker:
+    rules, counts = settings.rules(), Counts()
+
+    def make_fold(partition: int) -> SessionTable:
+        return SessionTable(partition, rules, counts)
+
+    lanes = LaneSettings(commit_interval_seconds=settings.commit_interval_ms / 1000)
+    return Worker(group, make_fold, wall_clock, lanes, counts)
+
+
+async def _finish(worker: Worker, working: asyncio.Task[None], following: asyncio.Task[None]) -> None:
+    """Let every lane commit what it has read."""
+    following.cancel()
+    if not working.done():
+        await worker.stop()
+    await asyncio.gather(working, following, return_exceptions=True)
+
+
+def _url(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
+    host, port = sock.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
