@@ -26,6 +26,7 @@ SHORT_POLL_MS: Final = 10
 AHEAD_BYTES: Final = 1024 * 1024
 """A cursor with more than this waiting is not fetched for until its owner has taken some."""
 
+ASK_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 10.0
 """A partition that answered nothing for so long is unavailable."""
 
@@ -207,10 +208,10 @@ class Tail:
         if self._client is not None:
             await asyncio.wait([asyncio.ensure_future(self._client.close())], timeout=2)
 
-    async def _ask(self, question: Any, client: AIOKafkaClient, *arguments: Any, seconds: float = 5.0) -> Any:
+    async def _ask(self, question: Any, client: AIOKafkaClient, *arguments: Any) -> Any:
         """Put a question to the cluster again and again until it is answered or time is up."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(ASK_SECONDS):
                 while True:
                     try:
                         return await question(client, *arguments)
@@ -218,7 +219,7 @@ class Tail:
                         client.force_metadata_update()
                         await asyncio.sleep(0.05)
         except TimeoutError:
-            raise LogUnavailable(f"Kafka did not answer {question.__name__}{arguments} in {seconds:.0f} s") from None
+            raise LogUnavailable(f"Kafka did not answer {question.__name__}{arguments} in {ASK_SECONDS} s") from None
 
     async def _spread(self) -> None:
         """Keep one fetch loop for each broker that leads something."""

@@ -25,12 +25,10 @@ class Slot:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> "Slot":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, what: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from deploy.kafka_client import KafkaClients
 from schemas import topics
@@ -80,7 +80,7 @@ async def check(clients: KafkaClients, partitions: int | None = None) -> list[st
     expected = partitions or len(found.get(topics.EVENTS.name, ())) or None
     differences: list[str] = []
     for topic in topics.ALL:
-        if topic.name not in found:
+        if topic.name not in configs:
             differences.append(f"{topic.name} does not exist")
             continue
         differences += _differences(topic, found[topic.name], configs[topic.name], expected)
@@ -130,6 +130,8 @@ async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, di
     configs = {}
     for answer in answers:
         for code, _, _, name, entries in answer.resources:
+            if for_code(code) is UnknownTopicOrPartitionError:
+                continue  # deleted, or not made everywhere yet
             if code != 0:
                 raise for_code(code)
             configs[name] = {entry[0]: entry[1] for entry in entries}

@@ -69,14 +69,20 @@ async def fresh_topics(clients: KafkaClients, partitions: int) -> None:
     """Every topic, empty."""
     admin = await clients.admin()
     try:
-        names = set(await admin.list_topics()) & topics.BY_NAME.keys()
-        if names:
+        while names := set(await admin.list_topics()) & topics.BY_NAME.keys():
             await admin.delete_topics(sorted(names))
     finally:
         await admin.close()
     await topic_admin.create(clients, partitions, 1)
-    while await topic_admin.check(clients, partitions):  # noqa: ASYNC110  the broker tells nobody
-        await asyncio.sleep(0.02)
+    await differences(clients, 0, partitions)
+
+
+async def differences(clients: KafkaClients, count: int, partitions: int | None = None) -> list[str]:
+    """The differences `check` names, once there are so many: a broker learns of changes a little later."""
+    async with asyncio.timeout(20):
+        while len(found := await topic_admin.check(clients, partitions)) != count:  # noqa: ASYNC110  the broker tells nobody
+            await asyncio.sleep(0.02)
+    return found
 
 
 async def committed_records(clients: KafkaClients, topic: str, partition: int) -> list[StoredRecord]:
@@ -100,7 +106,7 @@ async def set_topic(clients: KafkaClients, topic: str, name: str, value: str) ->
     try:
         for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)]):
             assert [code for code, *_ in answer.resources] == [0], answer
-        while (await topic_admin._configs(admin, [topic]))[topic][name] != value:
+        while (await topic_admin._configs(admin, [topic]))[topic][name] != value:  # noqa: ASYNC110  the broker tells nobody
             await asyncio.sleep(0.02)
     finally:
         await admin.close()
