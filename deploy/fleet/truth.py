@@ -71,6 +71,7 @@ class SessionTruth:
         self.folded: list[Told] = []
         self.story: Story | None = None
         self.closed = False
+        self.open_folds = 0
         self._waiting: list[Waiting] = []
         self._known: list[str] = []
         self._next_index = 0
@@ -177,6 +178,7 @@ class SessionTruth:
         if one.is_repeat:
             self._last = event
         self.folded.append(event)
+        self.open_folds += self._closing is None
         notes = story.fold(event)
         ts = story.last_ts if event.ts == story.last_ts else OneOf((story.last_ts, event.ts))
         self._emit(notes, Moment(ts, event.received_at))

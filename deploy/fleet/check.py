@@ -1,0 +1,103 @@
+"""Waits until the reports must be whole, judges them, and prints what was found."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from deploy.fleet.evidence import Evidence, Reader, gather
+from deploy.fleet.expectation import plain
+from deploy.fleet.judgement import Verdict, judge
+from deploy.fleet.posting import Journal
+from deploy.fleet.truth import Timeouts
+
+SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: `for_closing` until every session has run out of time, `for_rows` after that."""
+
+    for_closing: float
+    for_rows: float = 30.0
+    look_every: float = 1.0
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def check(
+    reader: Reader,
+    partitions: int,
+    journals: list[Journal],
+    timeouts: Timeouts,
+    *,
+    since: int,
+    patience: Patience,
+    said: Callable[[str], None],
+) -> Verdict:
+    """The verdict, as soon as nothing is missing and no session is open, or when patience is at its end."""
+    give_up_closing = time.monotonic() + patience.for_closing
+    give_up_rows = give_up_closing + patience.for_rows
+    while True:
+        evidence = await gather(reader, partitions)
+        verdict = judge(evidence, journals, timeouts, since=since, horizon=now_ms())
+        is_open, late = verdict.open_sessions(), time.monotonic()
+        if not is_open:
+            # Every session has run out of time: from here on only the workers can be late.
+            give_up_closing, give_up_rows = min(give_up_closing, late), min(give_up_rows, late + patience.for_rows)
+        still_waits = (is_open and late < give_up_closing) or (verdict.is_waiting and late < give_up_rows)
+        if not still_waits:
+            return verdict
+        said(f"waiting: {is_open} sessions open, {len(verdict.problems)} rows still differ")
+        await asyncio.sleep(max(patience.look_every, min(_until_closed(evidence, timeouts), give_up_closing - late)))
+
+
+def _until_closed(evidence: Evidence, timeouts: Timeouts) -> float:
+    """Seconds until the youngest session can be idle: there is nothing to see before, half of it at a time."""
+    newest = max((told[-1].arrived_at for told in evidence.sessions.values()), default=0)
+    return max(0.0, (newest + timeouts.idle + timeouts.grace - now_ms()) / 2000)
+
+
+def report(verdict: Verdict, journals: Iterable[Journal], said: Callable[[str], None]) -> bool:
+    """Say counts and differences; True if there is no difference."""
+    statuses: dict[str, int] = {}
+    for journal in journals:
+        for status, times in journal.statuses.items():
+            name = str(status) if status else "no answer"
+            statuses[name] = statuses.get(name, 0) + times
+    if statuses:
+        said("answers: " + ", ".join(f"{times} x {status}" for status, times in sorted(statuses.items())))
+    said("found: " + ", ".join(f"{number} {name}" for name, number in sorted(verdict.counts.items())))
+    if verdict.open_sessions():
+        said(f"{verdict.open_sessions()} sessions are still open: their close rows were not judged")
+    kinds: dict[str, int] = {}
+    for problem in verdict.problems:
+        kinds[problem.what] = kinds.get(problem.what, 0) + 1
+    for problem in verdict.problems[:SHOWN]:
+        said(str(problem))
+    if len(verdict.problems) > SHOWN:
+        said(f"... and {len(verdict.problems) - SHOWN} more")
+    said(
+        f"{len(verdict.problems)} differences: " + ", ".join(f"{n} {what}" for what, n in sorted(kinds.items()))
+        if kinds
+        else f"every row of {verdict.counts['sessions']} sessions is there once and equal to the truth"
+    )
+    return not verdict.problems
+
+
+def truth_lines(verdict: Verdict) -> Iterable[bytes]:
+    """The truth as JSON lines: one expected row each, then one expected reject each."""
+    for truth in verdict.truths.values():
+        for expected in truth.rows:
+            yield _line(plain(expected.document))
+        for reject in truth.rejects:
+            yield _line({"reject": reject.code, "sid": reject.event.sid, "offset": reject.event.offset})
+
+
+def _line(document: Any) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
