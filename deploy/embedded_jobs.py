@@ -20,8 +20,8 @@ class Vices:
 
     skip_offsets: bool = True
     visible_after_seconds: float = 0.02
-    raise_after_every: int = 4
-    """Of so many writes that held, one raises LogUnavailable; 0 for none."""
+    share_raising: float = 0.2
+    """Which part of the writes that held raise LogUnavailable all the same."""
 
 
 @dataclass(slots=True, eq=False)

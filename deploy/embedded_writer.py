@@ -53,8 +53,7 @@ class Writer:
         self._clock = clock
         self._settle = settle
         self._vices = vices
-        self._chance = random.Random(7)  # noqa: S311 - no secret: which offsets a test's log skips
-        self._writes_held = 0
+        self._chance = random.Random(7)  # noqa: S311 - no secret: when a test's log shows its vices
         self._queue: queue.SimpleQueue[Write | Claim | Work | None] = queue.SimpleQueue()
         self._claims: dict[LaneKey, Claim] = {}
         self._newest_timestamp = 0
@@ -234,8 +233,7 @@ class Writer:
         return rows, positions
 
     def _vice(self) -> Exception | None:
-        self._writes_held += 1
-        if self._vices and self._vices.raise_after_every and self._writes_held % self._vices.raise_after_every == 0:
+        if self._vices and self._chance.random() < self._vices.share_raising:
             return LogUnavailable("the write held, but its answer was lost")
         return None
 
