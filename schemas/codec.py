@@ -141,15 +141,18 @@ def decode_event(event: bytes) -> Event:
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Undecodable(f"not an event: {_short(error)}") from error
     timed = type(ts) is int and (type(playhead) is float or type(playhead) is int) and INT64_MIN <= ts <= INT64_MAX
-    if timed and event_type not in _TELLING and (len(document) == 2 or _tells_nothing(document)):
-        # Most events: the schema asks for nothing that was not just seen.
-        return Event(event_type, playhead, ts, {}, {}, {})
+    if timed and event_type not in _TELLING:
+        # Most events: the schema asks for nothing that is not seen here.
+        if len(document) == 2:
+            return Event(event_type, playhead, ts, {}, {}, {})
+        get = document.get
+        if get("params", _NOTHING) == _NOTHING and get("customMetadata", _NOTHING) == _NOTHING:
+            qoe = get("qoeData", _NOTHING)
+            if qoe == _NOTHING:
+                return Event(event_type, playhead, ts, {}, {}, {})
+            if repairs.is_plain_qoe(qoe):
+                return Event(event_type, playhead, ts, {}, qoe, {})
     return _decode_telling(event_type, document)
-
-
-def _tells_nothing(document: dict[str, Any]) -> bool:
-    get = document.get
-    return bool(get("params", _NOTHING) == get("qoeData", _NOTHING) == get("customMetadata", _NOTHING) == _NOTHING)
 
 
 def _decode_telling(event_type: EventType, document: dict[str, Any]) -> Event:

@@ -56,6 +56,16 @@ def event_qoe(qoe: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     return qoe
 
 
+def is_plain_qoe(qoe: Any) -> bool:
+    """Numbers under their documented names and nothing else: there is nothing to judge or to mend."""
+    if type(qoe) is not dict:
+        return False
+    for key, value in qoe.items():
+        if key not in _NUMBERS or (type(value) is not int and type(value) is not float):
+            return False
+    return True
+
+
 def event_metadata(metadata: dict[str, Any]) -> dict[str, str]:
     """Custom metadata as text under lawful keys. Null is no value; a number is spelled as in JSON, 1.0 as 1."""
     return {
@@ -136,11 +146,9 @@ def _published_params() -> dict[str, _Repair]:
     return repairs
 
 
-_QOE: Final[dict[str, _Repair]] = {
-    BITRATE: _number,
-    "media.qoe.droppedFrames": _number,
-    "media.qoe.framesPerSecond": _number,
-    "media.qoe.timeToStart": _number,
+_NUMBERS: Final = {BITRATE, "media.qoe.droppedFrames", "media.qoe.framesPerSecond", "media.qoe.timeToStart"}
+
+_QOE: Final[dict[str, _Repair]] = dict.fromkeys(sorted(_NUMBERS), _number) | {
     ERROR_ID: _text_of_anything,
     ERROR_SOURCE: _text,
 }
