@@ -54,12 +54,14 @@ class Bearing:
     """How the door bears itself towards its clients, in values.
 
     `body_seconds`: within which a body must be whole. `lingering_seconds`: how long the rest of a body that was
-    refused is still read, so that its sender sees the answer.
+    refused is still read, so that its sender sees the answer. `keepalive_seconds`: how long a connection may be idle,
+    or dawdle over a head.
     """
 
     peer_privacy: PeerPrivacy = "truncated"
     body_seconds: float = 20.0
     lingering_seconds: float = 5.0
+    keepalive_seconds: float = 75.0
     max_requests: int = 10_000
     max_bytes: int = 64 * 1024 * 1024
 
@@ -74,7 +76,12 @@ def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Applic
     app = web.Application(
         middlewares=[door.answering],
         # We decompress ourselves, within our bounds. Header limits are aiohttp's: a line over 8 KiB is a 400.
-        handler_args={"auto_decompress": False, "lingering_time": bearing.lingering_seconds, "access_log": None},
+        handler_args={
+            "auto_decompress": False,
+            "lingering_time": bearing.lingering_seconds,
+            "keepalive_timeout": bearing.keepalive_seconds,
+            "access_log": None,
+        },
     )
     app.on_response_prepare.append(_say_cors)
     app[DOOR] = door

@@ -29,8 +29,8 @@ class MemoryLog:
     def unready(self) -> str | None:
         return None
 
-    def envelopes(self) -> list[Envelope]:
-        return [codec.decode_envelope(record.value) for record in self.records if record.value is not None]
+    def envelopes(self, first: int = 0) -> list[Envelope]:
+        return [codec.decode_envelope(record.value) for record in self.records[first:] if record.value is not None]
 
     def rejects(self) -> list[dict]:
         return [codec.decode(record.value) for record in self.offered if record.value is not None]
