@@ -13,12 +13,13 @@ from typing import Final
 from processors.session import ads, chapters, clock, flags, packed, playback, player_states, quality, reading, summary
 from processors.session import rows as report
 from processors.session import start as start_record
-from processors.session.rules import LAST_TS, Rules
+from processors.session.rules import LAST_TS, PLAYHEAD_LIMIT, Rules
 from processors.session.state import BATCH, COMPLETED, SERIAL_LIBRARIES, Session
 from schemas import session_ids
 from schemas.events import Envelope, Event, EventType
 from schemas.reports import CloseReason, Row
 
+_PING: Final = EventType.PING
 Handler = Callable[[Session, Event, Rules, list[Row]], None]
 
 
@@ -50,13 +51,14 @@ def advance(session: Session, event: Event, received_at: int, rules: Rules) -> l
     """Fold the next event, in final order, and answer the rows it makes. Changes the session in place."""
     rows: list[Row] = []
     event_type, playhead, ts, _params, qoe, _metadata = event
+    if not -PLAYHEAD_LIMIT <= playhead <= PLAYHEAD_LIMIT:
+        playhead = reading.playhead(playhead)
     gap_ms = ts - session.last_ts
     if 0 <= gap_ms <= rules.long_gap_ms and 0 <= ts <= LAST_TS and session.last_ts >= 0 and not rules.gap_cap_ms:
         session.last_ts = session.row_stamp = ts
     else:
         gap_ms = clock.fold(session, ts, rules)
         session.row_stamp = session.last_ts if clock.is_date(ts) else received_at
-    playhead = reading.playhead(playhead)
     moved = playhead != session.playhead
     session.playhead = playhead
     session.row_received_at = received_at
@@ -67,7 +69,7 @@ def advance(session: Session, event: Event, received_at: int, rules: Rules) -> l
         session.moved_at = session.clock_ms + session.completed_ms
     if qoe and session.phase != COMPLETED:
         quality.read(session, qoe, rules)
-    if event_type is not EventType.PING:
+    if event_type is not _PING:
         HANDLERS[event_type](session, event, rules, rows)
         session.last_action_at = session.clock_ms
     return rows

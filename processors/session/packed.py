@@ -16,9 +16,9 @@ from processors.session.state import SOURCES, Ads, Chapters, ClosedChapter, Play
 
 LAYOUT: Final = 1
 
-# layout sections source phase phase_before | serial markers played completed closed infer stalled | crossed reached
+# layout sections source phase phase_before | serial markers played completed closed infer stalled | crossed
 # flags folded heartbeats close_revision pauses buffers stalls seeks run_events | 21 times and the digest | 8 playheads
-_HEAD: Final = Struct("<BBBBB???????BBIIIIIIIII22q8d")
+_HEAD: Final = Struct("<BBBBB???????BIIIIIIIII22q8d")
 _LENGTH: Final = Struct("<I")
 _ADS: Final = Struct("<I??qqqqqqII")
 _CHAPTERS: Final = Struct("<I?qqqI")
@@ -65,14 +65,14 @@ def pack(session: Session) -> bytes:
     head = _HEAD.pack(
         LAYOUT, sections, _SOURCE_CODES[s.source], s.phase, s.phase_before_play,
         s.is_serial, s.with_markers, s.played, s.completed, s.closed, s.may_infer_play, s.stalled,
-        s.crossed, s.reached, s.flags,
+        s.crossed, s.flags,
         s.folded_events, s.heartbeats, s.close_revision, s.pause_count, s.buffer_count, s.stall_count, s.seek_count,
         s.run_events,
         s.created_at, s.started_ts, s.last_ts, s.last_received_at, s.last_heartbeat_received_at,
         s.clock_ms, s.completed_ms, s.largest_gap_ms, s.moved_at, s.last_action_at, s.play_entered_at,
         s.server_startup_ms, s.starting_ms, s.content_ms, s.pause_ms, s.buffer_ms, s.buffer_startup_ms,
         s.buffer_ad_ms, s.stall_ms, s.error_ms, s.run_ms, s.close_digest,
-        s.length, s.playhead, s.main_playhead, s.low, s.high, s.played_from, s.played_to, 0.0,
+        s.length, s.playhead, s.main_playhead, s.low, s.high, s.played_from, s.played_to, s.next_marker,
     )  # fmt: skip
     return head + tail
 
@@ -94,14 +94,14 @@ def _unpack_1(sid: str, start: bytes, current: bytes) -> Session:
     (
         _layout, sections, source, s.phase, s.phase_before_play,
         s.is_serial, s.with_markers, s.played, s.completed, s.closed, s.may_infer_play, s.stalled,
-        s.crossed, s.reached, s.flags,
+        s.crossed, s.flags,
         s.folded_events, s.heartbeats, s.close_revision, s.pause_count, s.buffer_count, s.stall_count, s.seek_count,
         s.run_events,
         s.created_at, s.started_ts, s.last_ts, s.last_received_at, s.last_heartbeat_received_at,
         s.clock_ms, s.completed_ms, s.largest_gap_ms, s.moved_at, s.last_action_at, s.play_entered_at,
         s.server_startup_ms, s.starting_ms, s.content_ms, s.pause_ms, s.buffer_ms, s.buffer_startup_ms,
         s.buffer_ad_ms, s.stall_ms, s.error_ms, s.run_ms, s.close_digest,
-        s.length, s.playhead, s.main_playhead, s.low, s.high, s.played_from, s.played_to, _spare,
+        s.length, s.playhead, s.main_playhead, s.low, s.high, s.played_from, s.played_to, s.next_marker,
     ) = _HEAD.unpack_from(current)  # fmt: skip
     s.source = SOURCES[source]
     s.ads = s.chapters = s.quality = s.states = None

@@ -1,5 +1,7 @@
 """The play state and where its time goes: every gap between two events belongs to exactly one account."""
 
+from typing import Final
+
 from processors.session import flags, progress, stalls
 from processors.session.rules import Rules
 from processors.session.state import (
@@ -15,6 +17,8 @@ from processors.session.state import (
 )
 from schemas.events import Event, EventType
 from schemas.reports import Row
+
+_AD_BREAK_START: Final = EventType.AD_BREAK_START
 
 
 def accrue(session: Session, event: Event, gap_ms: int, rules: Rules, rows: list[Row]) -> None:
@@ -39,7 +43,10 @@ def accrue(session: Session, event: Event, gap_ms: int, rules: Rules, rows: list
         _accrue_waiting(session, gap_ms)
     session.main_playhead = playhead
     if session.played:
-        progress.saw(session, playhead)
+        if playhead > session.high:
+            session.high = playhead
+        elif playhead < session.low:
+            session.low = playhead
 
 
 def _accrue_main(session: Session, event: Event, gap_ms: int, rules: Rules, rows: list[Row]) -> None:
@@ -48,7 +55,7 @@ def _accrue_main(session: Session, event: Event, gap_ms: int, rules: Rules, rows
         _credit(session, gap_ms, in_run=False)
         stalls.begin_run(session)
         progress.play(session, before, playhead, gap_ms, rules)
-    elif session.run_events == 0 or event.type is EventType.AD_BREAK_START:  # a break's boundaries are in no run
+    elif session.run_events == 0 or event.type is _AD_BREAK_START:  # a break's boundaries are in no run
         _credit(session, gap_ms, in_run=False)
         stalls.begin_run(session)
     elif session.stalled:

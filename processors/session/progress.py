@@ -1,7 +1,7 @@
 """Where in the content the player was: stretches played, seeks, unique time, progress markers, segment."""
 
 from bisect import bisect_left, bisect_right, insort
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Final
 
 from processors.session import flags
@@ -20,8 +20,8 @@ def begin(session: Session, playhead: float, rules: Rules) -> None:
     wanted = rules.live_markers
     from_zero = wanted == "fromZero" and 0 <= playhead <= rules.live_zero_seconds
     session.with_markers = session.length > 0 and (not live or wanted == "always" or from_zero)
-    _mark(session, playhead, playhead)
-    saw(session, playhead)
+    if session.with_markers:
+        _mark(session, playhead, playhead)
 
 
 def resume(session: Session, playhead: float, rules: Rules) -> None:
@@ -40,23 +40,13 @@ def replay(session: Session, playhead: float) -> None:
         _start_anew(session, playhead)
 
 
-def saw(session: Session, playhead: float) -> None:
-    """A playhead of the main content after it began, whatever the player is doing."""
-    if playhead < session.low:
-        session.low = playhead
-    elif playhead > session.high:
-        session.high = playhead
-    if session.with_markers:
-        session.reached |= _BITS[bisect_right(THRESHOLDS, playhead * 100 / session.length)]
-
-
 def play(session: Session, start: float, end: float, gap_ms: int, rules: Rules) -> None:
     """The main content played for `gap_ms` while its playhead went from `start` to `end`."""
     moved = end - start
     elapsed = gap_ms / 1000
     if 0 <= moved <= elapsed * rules.max_rate + rules.seek_slack_seconds:
         session.played_to = end
-        if session.with_markers:
+        if session.with_markers and end * 100 >= session.next_marker:
             _mark(session, start, end)
         return
     until = start + elapsed
@@ -78,11 +68,11 @@ def _start_anew(session: Session, playhead: float) -> None:
 
 def _mark(session: Session, start: float, end: float) -> None:
     """Set what lies in this stretch, both ends included."""
-    if not session.with_markers:
-        return
-    first = bisect_left(THRESHOLDS, start * 100 / session.length)
-    last = bisect_right(THRESHOLDS, end * 100 / session.length)
+    length = session.length
+    first = bisect_left(THRESHOLDS, start * 100 / length)
+    last = bisect_right(THRESHOLDS, end * 100 / length)
     session.crossed |= _BITS[last] & ~_BITS[first]
+    session.next_marker = THRESHOLDS[last] * length if last < len(THRESHOLDS) else inf
 
 
 def _keep(session: Session) -> None:
@@ -117,6 +107,13 @@ def segment(session: Session, rules: Rules) -> str:
     minutes = rules.segment_minutes
     size = 60 * minutes
     return f"[{floor(session.low / size) * minutes}-{ceil(session.high / size) * minutes}]"
+
+
+def reached(session: Session) -> int:
+    """The markers at or below the furthest playhead seen, as bits."""
+    if not session.with_markers:
+        return 0
+    return _BITS[bisect_right(THRESHOLDS, session.high * 100 / session.length)]
 
 
 def markers(bits: int) -> list[int]:

@@ -176,6 +176,7 @@ class Session:
         "main_playhead",
         "may_infer_play",
         "moved_at",
+        "next_marker",
         "pause_count",
         "pause_ms",
         "phase",
@@ -186,7 +187,6 @@ class Session:
         "played_to",
         "playhead",
         "quality",
-        "reached",
         "row_received_at",
         "row_stamp",
         "run_events",
@@ -265,7 +265,7 @@ class Session:
         self.played_from = 0.0
         self.played_to = 0.0
         self.crossed = 0
-        self.reached = 0
+        self.next_marker = 0.0
         self.run_events = 0
         self.run_ms = 0
         self.intervals: list[tuple[float, float]] = []

@@ -104,7 +104,7 @@ def _details(session: Session, rules: Rules) -> dict[str, Any]:
         if session.length > 0:
             average = session.content_ms / 1000 / session.length
             details["averageMinuteAudience"] = round(min(average, NUMBER_LIMIT), 4)
-        markers = session.crossed if rules.marker_rule == "crossing" else session.reached
+        markers = session.crossed if rules.marker_rule == "crossing" else progress.reached(session)
         for threshold in progress.markers(markers):
             details[f"hasProgress{threshold}"] = True
     return details
@@ -202,7 +202,9 @@ def _progress_extras(session: Session, rules: Rules, extras: dict[str, Any]) -> 
     extras["percentReached"] = percent(session.high)
     extras["percentUnique"] = percent(progress.unique_seconds(session))
     other = (
-        ("markersReached", session.reached) if rules.marker_rule == "crossing" else ("markersCrossed", session.crossed)
+        ("markersReached", progress.reached(session))
+        if rules.marker_rule == "crossing"
+        else ("markersCrossed", session.crossed)
     )
     if other[1]:
         extras[other[0]] = progress.markers(other[1])
