@@ -127,7 +127,7 @@ class Door:
     async def get_schema(self, request: web.Request) -> web.Response:
         document = published(request.match_info["event_type"])
         if document is None:
-            raise Problem("schema_not_found", "There is no such event type")
+            raise Problem("not_found", "There is no event type of this name")
         etag = f'"{sha256(document).hexdigest()[:32]}"'
         headers = {"ETag": etag, "Cache-Control": f"public, max-age={SCHEMA_SECONDS}"}
         if etag in request.headers.get("If-None-Match", ""):

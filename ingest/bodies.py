@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp.web import RequestPayloadError
@@ -10,6 +10,7 @@ from aiohttp.web import RequestPayloadError
 from ingest.problems import ClientGone, Problem
 
 _BOM: Final = b"\xef\xbb\xbf"
+_EVIDENCE_BYTES: Final = 64 * 1024  # of a body that does not decompress, as it came
 _SLICE_BYTES: Final = 256 * 1024  # decompressed at a time, so that one body never holds the loop for long
 
 
@@ -17,6 +18,8 @@ class Content(Protocol):
     """What we use of aiohttp's StreamReader."""
 
     async def readany(self) -> bytes: ...
+
+    def is_eof(self) -> bool: ...
 
 
 class Bounds:
@@ -55,11 +58,15 @@ async def read_body(
     `seconds`; ClientGone when the connection ends first.
     """
     inflater = inflater_of(encoding)
-    body = bytearray()
+    raw, body = bytearray(), bytearray()
     try:
-        async with asyncio.timeout(seconds):
+        # Most bodies have arrived whole with their head: they need no timer.
+        async with asyncio.timeout(None if content.is_eof() else seconds):
             while chunk := await content.readany():
-                pieces = inflater.feed(chunk, _SLICE_BYTES) if inflater else (chunk,)
+                pieces: Iterable[bytes] = (chunk,)
+                if inflater:
+                    raw += chunk[: _EVIDENCE_BYTES - len(raw)]
+                    pieces = inflater.feed(chunk, _SLICE_BYTES)
                 for piece in pieces:
                     hold(len(piece))
                     body += piece
@@ -78,9 +85,9 @@ async def read_body(
     except (ConnectionError, EOFError) as error:
         raise ClientGone from error
     except zlib.error as error:
-        raise Problem("malformed_json", f"The {encoding} body cannot be decompressed: {error}") from error
+        raise Problem("malformed_json", f"The body cannot be decompressed: {error}", body=bytes(raw)) from error
     if inflater is not None and not inflater.whole:
-        raise Problem("malformed_json", f"The {encoding} body ends too early")
+        raise Problem("malformed_json", "The compressed body ends too early", body=bytes(raw))
     return bytes(body)
 
 

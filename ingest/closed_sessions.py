@@ -118,9 +118,9 @@ class ClosedSessions:
                     failures = 0
                     if records is None:
                         self.caught_up = True
-                        self.forget(clock())
                     else:
                         await self._take(records, clock())
+                    self.forget(clock())
                 reason = "the log ended it"
             except LogUnavailable as error:
                 reason = str(error) or "the log is away"

@@ -54,7 +54,7 @@ class Connection(RequestHandler):
     that breaks off is told so.
     """
 
-    __slots__ = ("_body_left", "_broken", "_door", "_edge", "_held", "_last_payload")
+    __slots__ = ("_body_left", "_broken", "_door", "_edge", "_ended", "_held", "_last_payload")
 
     def __init__(self, manager: web.Server, *, door: Door, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -64,6 +64,7 @@ class Connection(RequestHandler):
         self._held = b""  # what waits until the requests before it have been answered
         self._last_payload: Any = None
         self._broken = False
+        self._ended = False  # the client has shut its sending side
 
     def data_received(self, data: bytes) -> None:
         data, self._held = self._held + data, b""
@@ -73,7 +74,7 @@ class Connection(RequestHandler):
             cut = len(data) if self._upgraded else self._next_cut(data)
             self._feed(data[:cut])
             data = data[cut:]
-            if not data or self._broken or self._close or self._force_close:
+            if not data or self._broken or self._force_close:
                 return
             if self._reading_paused or len(self._messages) >= self._max_msg_queue_size:
                 self._held = data
@@ -95,7 +96,9 @@ class Connection(RequestHandler):
 
     def _feed(self, data: bytes) -> None:
         before = self._request_count
-        super().data_received(data)
+        is_closing, self._close = self._close, self._close and not self._is_amid_body()
+        super().data_received(data)  # deaf while closing: but the body of an accepted request still comes
+        self._close = is_closing
         if self._request_count == before:
             return
         message, payload = self._messages[-1]
@@ -105,10 +108,29 @@ class Connection(RequestHandler):
             self._last_payload = payload
             return
         self._broken = True
-        if self._last_payload is not None and not self._last_payload.is_eof():
+        if self._is_amid_body():
             # The request whose body this was is answered itself; it shall not get a second answer.
             self._messages.pop()
             self._last_payload.set_exception(RequestPayloadError(message.message))
+
+    def _is_amid_body(self) -> bool:
+        return self._last_payload is not None and not self._last_payload.is_eof()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio takes the answer, aiohttp has none
+        """Keep the connection for the answers of a client that has shut its sending side; they are still read."""
+        if self._is_amid_body():
+            self._last_payload.set_exception(ConnectionResetError("the connection ended amid a body"))
+            return False
+        self._ended = True
+        # Under TLS asyncio closes whatever is returned here, and warns of it.
+        return self.ssl_context is None and bool(self._messages or self._held or self._request_in_progress)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._ended and not self._messages and not self._held:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,

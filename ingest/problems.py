@@ -22,7 +22,6 @@ STATUS: Final = {
     "wrong_endpoint": 400,
     "batch_rejected": 400,
     "session_not_found": 404,
-    "schema_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "session_closed": 410,

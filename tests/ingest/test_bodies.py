@@ -27,6 +27,9 @@ class Pieces:
     async def readany(self) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
 
+    def is_eof(self) -> bool:
+        return len(self._pieces) < 2
+
 
 def deflated(raw: bytes) -> bytes:
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -63,6 +66,7 @@ def test_what_does_not_decompress_is_a_malformed_document(sent, encoding):
     with pytest.raises(Problem) as refused:
         read(sent, encoding=encoding)
     assert (refused.value.code, refused.value.status) == ("malformed_json", 400)
+    assert refused.value.body == sent
 
 
 @given(raw=st.binary(min_size=50, max_size=300), data=st.data())

@@ -264,3 +264,50 @@ async def test_a_connect_request_is_refused_and_its_neighbour_answered():
         assert answer.status == 404
         assert_cors(answer)
         assert (await client.ask(START)).status == 201
+
+
+async def test_a_client_that_shuts_its_sending_side_still_gets_its_answers():
+    log = SlowLog()
+    async with open_door(log) as door, door.connect() as client:
+        sid = door.keys.mint(NOW)
+        await client.write(play(sid) * 40)
+        client.writer.write_eof()
+        await log.until_waiting(1)
+        log.gate.set()
+        assert [(await client.answer()).status for _ in range(40)] == [204] * 40
+        assert await client.rest() == b""
+        assert_reconciled(door)
+
+
+async def test_a_client_that_shuts_its_sending_side_and_asks_nothing_is_let_go():
+    async with open_door() as door, door.connect() as client:
+        assert (await client.ask(START)).status == 201
+        client.writer.write_eof()
+        assert await client.rest() == b""
+
+
+async def test_a_client_that_shuts_its_sending_side_amid_a_body_is_counted_as_failed():
+    async with open_door() as door, door.connect() as client:
+        await client.write(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        await until(lambda: door.collector.counts.in_flight)
+        client.writer.write_eof()
+        await client.rest()
+        await until(lambda: not door.collector.counts.in_flight)
+        assert door.collector.counts.answered == {("sessions", 499): 1}
+
+
+async def test_a_stop_waits_for_the_rest_of_a_body_that_was_begun():
+    body = orjson.dumps(PLAY)
+    async with open_door() as door, door.connect() as client:
+        sid = door.keys.mint(NOW)
+        head = f"POST /api/v1/sessions/{sid}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        await client.write(head.encode() + body[:10])
+        await until(lambda: door.collector.counts.in_flight)
+        stopping = asyncio.create_task(door.runner.cleanup())
+        await until(lambda: not door.runner.sites)
+        await client.write(body[10:])
+        assert (await client.answer()).status == 204
+        assert await client.rest() == b""
+        await stopping
+        assert len(door.log.records) == 1
+        assert_reconciled(door)

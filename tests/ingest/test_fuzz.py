@@ -119,7 +119,7 @@ ENCODERS = {
 }
 
 
-@cases(700)
+@cases(600)
 @given(
     body=st.one_of(st.binary(max_size=200), st.binary(max_size=20).map(lambda raw: raw * 4000)),
     place=st.integers(min_value=0, max_value=7),
@@ -156,14 +156,14 @@ def text_of(document, *, ascii_only):
     return json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
 
 
-@cases(500)
+@cases(400)
 @given(document=WILD, ascii_only=st.booleans(), place=st.integers(min_value=0, max_value=4))
 def test_any_json_as_a_body(ground, document, ascii_only, place):
     odd = request("POST", paths(ground)[place], text_of(document, ascii_only=ascii_only))
     assert ground.runner.run(ask_between(ground, odd)).status in {400, 410}
 
 
-@cases(100)
+@cases(80)
 @given(
     deep=DEEP, place=st.integers(min_value=0, max_value=4), key=st.sampled_from(["params", "customMetadata", "x", None])
 )
@@ -232,7 +232,7 @@ def near_valid(draw, bases):
     return document
 
 
-@cases(1000)
+@cases(800)
 @given(document=near_valid(VALID), ascii_only=st.booleans(), is_start=st.booleans())
 def test_events_that_are_nearly_valid(ground, document, ascii_only, is_start):
     path = paths(ground)[0 if is_start else 1]
@@ -250,7 +250,7 @@ def test_events_that_are_nearly_valid(ground, document, ascii_only, is_start):
 BATCH = batch(PLAY, VALID[2], VALID[3], event("sessionComplete", 5, 5))
 
 
-@cases(300)
+@cases(250)
 @given(document=near_valid([BATCH]), ascii_only=st.booleans(), place=st.sampled_from([0, 3]))
 def test_batches_that_are_nearly_valid_are_taken_whole_or_not_at_all(ground, document, ascii_only, place):
     stored = len(ground.door.log.records)
@@ -268,7 +268,7 @@ FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection", "upgrade
 HEADERS = st.dictionaries(TOKEN.filter(lambda name: name.lower() not in FRAMING_HEADERS), VALUE, max_size=5)
 
 
-@cases(400)
+@cases(300)
 @given(
     headers=HEADERS,
     method=st.sampled_from(
