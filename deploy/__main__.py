@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "run": "everything in one process on the embedded log",
     "tail": "print the records of a topic as JSON lines",
     "replay": "put rejects back through the door after a fix",
+    "fleet": "simulated players, and the check of every report row against the truth",
 }
 
 

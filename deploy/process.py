@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp import web
@@ -19,7 +19,7 @@ from deploy.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_READY_LOOK_SECONDS: Final = 0.01
+_LOOK_SECONDS: Final = 0.01
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -43,12 +43,39 @@ def stop_on_signals(*at_once: Callable[[], object]) -> asyncio.Event:
 
 
 @asynccontextmanager
-async def serving(runner: web.AppRunner, sock: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-    """Serve on a listening socket; at the end stop listening, and let what is being answered be answered."""
+async def serving(
+    runner: web.AppRunner,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None = None,
+    *,
+    in_flight: Callable[[], int] = lambda: 0,
+    drain_seconds: float = 0.0,
+) -> AsyncIterator[None]:
+    """Serve on a listening socket. At the end take no new connection, and let what is being asked be answered.
+
+    aiohttp drops what arrives once its clean-up has begun, the rest of a body included: so up to `drain_seconds` are
+    waited before it while requests are in flight. Every answer then says that its connection ends, so that a client
+    that never pauses comes to an end too.
+    """
+    is_over = False
+
+    async def say_over(_: web.Request, response: web.StreamResponse) -> None:
+        if is_over:
+            response.headers["Connection"] = "close"
+            response.force_close()
+
+    runner.app.on_response_prepare.append(say_over)
     await runner.setup()
+    site = web.SockSite(runner, sock, ssl_context=tls)
     try:
-        await web.SockSite(runner, sock, ssl_context=tls).start()
+        await site.start()
         yield
+        is_over = True
+        await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain_seconds):
+                while in_flight():  # noqa: ASYNC110 - plain counters wake nobody
+                    await asyncio.sleep(_LOOK_SECONDS)
     finally:
         await runner.cleanup()
 
@@ -58,7 +85,7 @@ async def until_ready(readiness: Readiness, stop: asyncio.Event) -> bool:
     while readiness.reasons():
         if stop.is_set():
             return False
-        await asyncio.sleep(_READY_LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     return True
 
 

@@ -4,11 +4,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
+from deploy import embedded_file
 from deploy.admin import Readiness, listen, listen_admin, make_admin
 from deploy.embedded import EmbeddedLog, EmbeddedLogRefused, wall_clock
 from deploy.failure import Failure
@@ -62,10 +64,15 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
 
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
         working = asyncio.create_task(worker.run(), name="the worker")
-        door = DoorRunner(app, access_log=None, shutdown_timeout=settings.grace_stop_ms / 2000)
+        quarter = settings.grace_stop_ms / 4000  # of the time to stop: to drain, to cut off who does not; half is left
+        door = DoorRunner(app, access_log=None, shutdown_timeout=quarter)
         stack.push_async_callback(group.close)
         stack.push_async_callback(_finish, worker, working, following)
-        await stack.enter_async_context(serving(door, door_socket, tls))  # first to end: no event after the last commit
+        # Entered last, so the first to end: what it accepts until then, the lanes still commit.
+        serving_door = serving(
+            door, door_socket, tls, in_flight=lambda: collector.counts.in_flight, drain_seconds=quarter
+        )
+        await stack.enter_async_context(serving_door)
 
         if await until_ready(readiness, stop):
             announce(where)
@@ -89,9 +96,19 @@ def open_replay_positions(settings: Settings) -> Positions:
 
 async def _open_embedded(settings: Settings) -> EmbeddedLog:
     try:
-        return await EmbeddedLog.open(settings.data, settings.partitions or topics.DEFAULT_PARTITIONS)
+        partitions = settings.partitions or _partitions_of(settings.data) or topics.DEFAULT_PARTITIONS
+        return await EmbeddedLog.open(settings.data, partitions)
     except EmbeddedLogRefused as refused:
         raise Failure(str(refused)) from refused
+
+
+def _partitions_of(data: Path) -> int | None:
+    """How many partitions the log of this directory has; None when there is none, or none that can be read."""
+    try:
+        with closing(embedded_file.open_for_reading(data / embedded_file.FILE_NAME)) as connection:
+            return embedded_file.partitions_in(connection)
+    except EmbeddedLogRefused:  # opening it will say why
+        return None
 
 
 def _door_rules(settings: Settings) -> door_rules.Rules:

@@ -7,7 +7,9 @@ epoch milliseconds; `value` is JSON, or base64 on mediabeat's private topics, or
 """
 
 import argparse
+import asyncio
 import base64
+import select
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
@@ -15,13 +17,13 @@ from typing import Final
 import orjson
 
 from deploy import loop, settings, wiring
-from deploy.readers import TopicReader
 from deploy.settings import Settings
 from schemas import codec, topics
 from schemas.records import StoredRecord
 from schemas.topics import Topic
 
 SETTINGS: Final = settings.LOG
+_LOOK_SECONDS: Final = 0.5
 PRIVATE: Final = frozenset({topics.STATE.name, topics.MINUTES.name})
 
 
@@ -44,9 +46,27 @@ async def _tail(settings: Settings, topic: Topic, sid: str | None, *, from_start
     reader = await wiring.open_reader(settings)
     try:
         found = reader.records(topic.name, from_start=from_start, follow=follow)
-        await print_records(topic, sid, found, sys.stdout.buffer.write, sys.stdout.buffer.flush)
+        printing = asyncio.create_task(
+            print_records(topic, sid, found, sys.stdout.buffer.write, sys.stdout.buffer.flush)
+        )
+        leaving = asyncio.create_task(_reader_left(sys.stdout.fileno()))
+        done, pending = await asyncio.wait((printing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
     finally:
         await reader.close()
+
+
+async def _reader_left(fd: int) -> None:
+    """Raise BrokenPipeError when nobody reads our output any more: `tail | head` shall not wait for the next row."""
+    poll = select.poll()
+    poll.register(fd, 0)  # errors are always reported
+    while not any(event & select.POLLERR for _, event in poll.poll(0)):  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise BrokenPipeError
 
 
 async def print_records(
@@ -100,6 +120,3 @@ def _topic(name: str) -> Topic:
         return topics.find(name)
     except KeyError as unknown:
         raise argparse.ArgumentTypeError(unknown.args[0]) from None
-
-
-__all__ = ["SETTINGS", "TopicReader", "configure", "execute", "line", "print_records"]
