@@ -134,7 +134,8 @@ async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> 
     then delivers much later. So: stop under a timeout, cancel the sender, close the client.
     """
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.stop(), seconds)
+        async with asyncio.timeout(seconds):
+            await producer.stop()
     task = producer._sender.sender_task  # noqa: SLF001
     for _ in range(3):
         if task is None or task.done():
@@ -145,7 +146,8 @@ async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> 
         await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=seconds)
         await asyncio.wait([task], timeout=0.2)
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.client.close(), seconds)
+        async with asyncio.timeout(seconds):
+            await producer.client.close()
     producer._message_accumulator.fail_all(KafkaError("this producer was discarded"))  # noqa: SLF001
 
 
@@ -165,8 +167,10 @@ async def live_nodes(bootstrap: str) -> int:
 
 async def _started(starting: Awaitable[object], undo: Any, bootstrap: str, seconds: float = START_SECONDS) -> None:
     try:
-        await asyncio.wait_for(starting, seconds)
+        async with asyncio.timeout(seconds):
+            await starting
     except (KafkaError, OSError, TimeoutError) as failure:
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(undo(), STOP_SECONDS * 2)
+            async with asyncio.timeout(STOP_SECONDS * 2):
+                await undo()
         raise LogUnavailable(f"no Kafka at {bootstrap}: {failure!r}") from failure

@@ -64,7 +64,9 @@ class Cursor:
         if not self._has_some() and self._error is None:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout_seconds)
+                # Not wait_for: before Python 3.12 that can swallow a cancellation, and its task then never ends.
+                async with asyncio.timeout(timeout_seconds):
+                    await self._arrived.wait()
         return self.take_now(max_records)
 
     def take_now(self, max_records: int) -> Fetch:
@@ -235,7 +237,8 @@ class Tail:
                 self._loops[node] = asyncio.create_task(self._poll(node))
             wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), 0.1 if None in leaders else 1.0)
+                async with asyncio.timeout(0.1 if None in leaders else 1.0):
+                    await wake.wait()
 
     def _leader(self, tp: TopicPartition) -> int | None:
         assert self._client is not None

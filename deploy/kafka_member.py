@@ -30,7 +30,8 @@ class Member:
         self._polling.cancel()
         await asyncio.wait([self._polling])
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._consumer.stop(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._consumer.stop()
 
     async def _poll(self) -> None:
         while True:

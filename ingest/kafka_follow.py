@@ -56,7 +56,8 @@ async def follow(tail: Tail, topic: str) -> AsyncIterator[list[StoredRecord] | N
             if caught_up:
                 yield None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(arrived.wait(), FOLLOW_SECONDS)
+                async with asyncio.timeout(FOLLOW_SECONDS):
+                    await arrived.wait()
     finally:
         for cursor in cursors:
             cursor.close()

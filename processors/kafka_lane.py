@@ -82,6 +82,7 @@ class KafkaLane:
         self._producer: AIOKafkaProducer | None = None
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._cursor: Cursor | None = None
+        self._fenced = False
         self._discarding: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -132,6 +133,8 @@ class KafkaLane:
     async def commit(self, records: Sequence[Record], next_offset: int) -> None:
         """See LaneLog.commit."""
         producer = self._producer
+        if self._fenced:
+            raise LaneFenced(f"lane {self.partition} has a successor")
         if producer is None:
             raise LogUnavailable(f"lane {self.partition} must be opened anew")
         try:
@@ -143,6 +146,7 @@ class KafkaLane:
             raise
         except (ProducerFenced, InvalidProducerEpoch) as fenced:
             self._give_up(producer)
+            self._fenced = True
             self._on_fenced(self.partition)
             raise LaneFenced(f"lane {self.partition} has a successor") from fenced
         except Exception as failure:

@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,13 +86,21 @@ class Cluster:
     def wait(self) -> None:
         """Return when all nodes are registered and answer; BrokerFailed when one died or time is up."""
         deadline = time.monotonic() + START_SECONDS
-        while not asyncio.run(_answers(self.bootstrap, len(self.ports))):
+        while not self.answers():
             dead = [node for node in self.nodes if self.pid(node) is None]
             if dead or time.monotonic() > deadline:
                 log = self._path(dead[0] if dead else 1, "log")
                 last = log.read_text(errors="replace")[-800:]
                 raise BrokerFailed(f"the broker {'died' if dead else 'is not ready'}; see {log}\n{last}")
             time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Does the cluster list all its nodes?"""
+        from deploy.kafka_client import live_nodes
+
+        # In a thread of its own: whoever waits may be in an event loop.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, live_nodes(self.bootstrap)).result() == len(self.ports)
 
     def stop(self) -> bool:
         """Clean stop of every node, kill -9 of one that will not. False: none ran."""
@@ -152,10 +161,3 @@ class Cluster:
 
     def _path(self, node: int, name: str) -> Path:
         return self.home / f"node-{node}" / name
-
-
-async def _answers(bootstrap: str, nodes: int) -> bool:
-    """Does the cluster list all its nodes?"""
-    from deploy.kafka_client import live_nodes
-
-    return await live_nodes(bootstrap) == nodes
