@@ -1,33 +1,27 @@
 """Bytes <-> contract types: the only file that parses JSON."""
 
 import json
-import re
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import fastjsonschema
 import orjson
 
-from schemas import repairs
+from schemas import refusals, repairs, representable
 from schemas.events import BatchPlace, Envelope, Event, EventType
-from schemas.validation import INT64_MAX, INT64_MIN, InvalidDocument, Profile, judge, prepare
-from schemas.violations import MAX_KEY_LENGTH, MAX_VIOLATIONS, Violation, find
-
-MAX_NESTING: Final = 32
-"""Levels of objects and arrays in one event, the event itself counted."""
+from schemas.representable import INT64_MAX, INT64_MIN, MAX_NESTING
+from schemas.validation import InvalidDocument, Profile, judge, prepare
+from schemas.violations import MAX_VIOLATIONS, Violation, find
 
 SOURCES: Final = frozenset({"collection", "batch", "roundware"})
 
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT_MEMBER: Final = b',"event":'
+_WHOLE: Final = (int,)
+_NUMBERS: Final = (int, float)
 _NOTHING: Final[dict[str, Any]] = {}
 _TOO_DEEP: Final = f"is nested deeper than {MAX_NESTING} levels"
 
-_LONG_NUMBER: Final = b"9" * 19
-_DIGITS_ALIKE: Final = bytes.maketrans(b"012345678", b"9" * 9)
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_INTEGER: Final = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 _TYPES: Final = {str(event_type): event_type for event_type in EventType}
 _LENIENT_TYPES: Final = _TYPES | {"contentComplete": EventType.SESSION_COMPLETE}
@@ -150,7 +144,7 @@ def decode_event(event: bytes) -> Event:
             qoe = get("qoeData", _NOTHING)
             if qoe == _NOTHING:
                 return Event(event_type, playhead, ts, {}, {}, {})
-            if repairs.is_plain_qoe(qoe):
+            if repairs.is_plain_qoe(qoe, _NUMBERS):
                 return Event(event_type, playhead, ts, {}, qoe, {})
     return _decode_telling(event_type, document)
 
@@ -182,7 +176,7 @@ def parse_batch(body: bytes, profile: Profile, limits: BatchLimits) -> ParsedBat
     body = body.removeprefix(_BOM)
     documents = _parse(body)
     if type(documents) is not list:
-        raise _batch_rejected([Violation("", "type", "must be array")])
+        raise refusals.batch_rejected([Violation("", "type", "must be array")])
     if len(documents) > limits.max_events:
         raise TooLarge(f"a batch holds at most {limits.max_events} events, this one {len(documents)}")
     pieces = _elements(body, len(documents))
@@ -191,7 +185,7 @@ def parse_batch(body: bytes, profile: Profile, limits: BatchLimits) -> ParsedBat
             raise TooLarge(f"event [{position}] has {len(piece)} bytes; at most {limits.max_event_bytes} are taken")
     events, violations = _judge_each(documents, pieces, profile)
     if violations:
-        raise _batch_rejected(violations)
+        raise refusals.batch_rejected(violations)
     return ParsedBatch(_content_id(documents), events)
 
 
@@ -200,36 +194,44 @@ def _parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         detail = str(error) if body.strip() else "the body is empty"
-        raise InvalidDocument("malformed_json", f"Not JSON: {detail}", [Violation("", "json", detail)]) from error
+        raise refusals.malformed(detail) from error
 
 
 def _judge(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
     """`body` are the bytes `document` was read from."""
     if type(document) is not dict:
-        raise _invalid("event", [Violation("", "type", "must be object")])
+        raise refusals.invalid("event", [Violation("", "type", "must be object")])
     types = _LENIENT_TYPES if profile is Profile.LENIENT else _TYPES
     name = document.get("eventType")
     event_type = types.get(name) if type(name) is str else None
     if event_type is None:
-        raise _untyped(document)
-    is_plain = event_type not in _TELLING and _is_plain(document)
+        raise refusals.untyped(document, _TYPES)
+    is_plain = event_type not in _TELLING and _is_plain(document, profile)
     violations = [] if is_plain else judge(document, event_type, profile)
-    if _LONG_NUMBER in body.translate(_DIGITS_ALIKE) or body.count(b"{") + body.count(b"[") > MAX_NESTING:
+    if representable.is_suspect(body):
         violations += _not_representable(document, body)
     if violations:
-        raise _invalid(event_type, violations)
+        raise refusals.invalid(event_type, violations)
     return ParsedEvent(event_type, document, body)
 
 
-def _is_plain(document: dict[str, Any]) -> bool:
-    """The commonest form, a type and a time: what both profiles take as it is, told quicker than by their schemas."""
-    time = document.get("playerTime")
+def _is_plain(document: dict[str, Any], profile: Profile) -> bool:
+    """The commonest form, a type, a time and perhaps quality: told quicker than by a schema, and to the same end."""
+    time, members = document.get("playerTime"), len(document)
     if type(time) is not dict or len(time) != 2 or type(time.get("ts")) is not int:
         return False
     playhead = type(time.get("playhead"))
     if playhead is not float and playhead is not int:
         return False
-    return len(document) == 2 or (len(document) == 3 and document.get("params") == _NOTHING)
+    if members > 2 and "params" in document:
+        members -= 1
+        if document["params"] != _NOTHING:
+            return False
+    if members > 2 and "qoeData" in document:
+        members -= 1
+        if not repairs.is_plain_qoe(document["qoeData"], _WHOLE if profile is Profile.STRICT else _NUMBERS):
+            return False
+    return members == 2
 
 
 def _judge_each(
@@ -242,17 +244,16 @@ def _judge_each(
         try:
             event = _judge(document, piece, profile)
         except InvalidDocument as refusal:
-            violations += (v._replace(path=f"[{position}].{v.path}".rstrip(".")) for v in refusal.violations)
+            violations += (refusals.at(position, violation) for violation in refusal.violations)
         else:
             events.append(event)
-            if (event.type is EventType.SESSION_START) is not (position == 0):
-                rule, detail = (
-                    ("first", "must be sessionStart") if position == 0 else ("once", "is a second sessionStart")
-                )
-                violations.append(Violation(f"[{position}].eventType", rule, detail))
+            if position == 0 and event.type is not EventType.SESSION_START:
+                violations.append(Violation("[0].eventType", "first", "must be sessionStart"))
+            if position > 0 and event.type is EventType.SESSION_START:
+                violations.append(Violation(f"[{position}].eventType", "once", "is a second sessionStart"))
         if len(violations) >= MAX_VIOLATIONS:
             break
-    return events, violations[:MAX_VIOLATIONS]
+    return events, violations
 
 
 def _elements(body: bytes, count: int) -> list[bytes]:
@@ -268,7 +269,7 @@ def _elements(body: bytes, count: int) -> list[bytes]:
         try:
             _, end = scan(text, start)
         except RecursionError as error:
-            raise _batch_rejected([Violation(f"[{position}]", "nesting", _TOO_DEEP)]) from error
+            raise refusals.batch_rejected([Violation(f"[{position}]", "nesting", _TOO_DEEP)]) from error
         pieces.append(body[start:end] if ascii_only else text[start:end].encode())
     return pieces
 
@@ -277,66 +278,20 @@ def _content_id(documents: list[Any]) -> str:
     """SHA-256 over the array with sorted keys: key order, spaces, escapes, and 1.0 for 1 make no other batch."""
     canonical = orjson.dumps(documents, option=orjson.OPT_SORT_KEYS)
     if any(canonical.find(b".0" + end) >= 0 for end in (b",", b"}", b"]")):
-        canonical = orjson.dumps(_plain_numbers(documents), option=orjson.OPT_SORT_KEYS)
+        canonical = orjson.dumps(representable.with_plain_numbers(documents), option=orjson.OPT_SORT_KEYS)
     return sha256(canonical).hexdigest()
 
 
-def _plain_numbers(value: Any) -> Any:
-    if type(value) is dict:
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_plain_numbers(item) for item in value]
-    return int(value) if type(value) is float and value.is_integer() and abs(value) < 2**53 else value
-
-
 def _not_representable(document: Any, body: bytes) -> list[Violation]:
-    """What no reader of 64-bit integers and of sane nesting could take, even where a repeated key hides it from us."""
-    bare = _STRING.sub(b'""', body)
-    if _nesting(bare) > MAX_NESTING:
+    if representable.nesting(body) > MAX_NESTING:
         path = find(document, lambda value, level: level > MAX_NESTING and isinstance(value, dict | list))
         return [Violation(path or "", "nesting", _TOO_DEEP)]
-    if all(_is_int64(digits) for digits in _INTEGER.findall(bare)):
+    if not representable.has_long_integer(body):
         return []
     # orjson makes a float of a long integer: read once more, with every long one marked.
-    exact = json.loads(body, parse_int=lambda digits: 0 if _is_int64(digits) else _NOTHING)
+    exact = json.loads(body, parse_int=lambda digits: 0 if representable.is_int64(digits) else _NOTHING)
     path = find(exact, lambda value, _: value is _NOTHING)
     return [Violation(path or "", "int64", "must be an integer of 64 bits")]
-
-
-def _nesting(bare: bytes) -> int:
-    level = deepest = 0
-    for bracket in _BRACKET.findall(bare):
-        level += 1 if bracket in b"{[" else -1
-        deepest = max(deepest, level)
-    return deepest
-
-
-def _is_int64(digits: str | bytes) -> bool:
-    return len(digits) <= 20 and INT64_MIN <= int(digits) <= INT64_MAX
-
-
-def _untyped(document: dict[str, Any]) -> InvalidDocument:
-    if "eventType" not in document:
-        return _invalid("event", [Violation("eventType", "required", "is required")])
-    name = document["eventType"]
-    if not isinstance(name, str):
-        return _invalid("event", [Violation("eventType", "type", "must be string")])
-    violation = Violation("eventType", "enum", f"must be one of {', '.join(_TYPES)}")
-    return InvalidDocument("unknown_event_type", f"Unknown event type {name[:MAX_KEY_LENGTH]!r}", [violation])
-
-
-def _invalid(what: str, violations: list[Violation]) -> InvalidDocument:
-    return InvalidDocument("schema_violation", _summary(f"Invalid {what}", violations), violations)
-
-
-def _batch_rejected(violations: list[Violation]) -> InvalidDocument:
-    return InvalidDocument("batch_rejected", _summary("Batch rejected", violations), violations)
-
-
-def _summary(what: str, violations: list[Violation]) -> str:
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return f"{what}: {first.path or 'the body'} {first.detail}{more}"
 
 
 def _short(error: Exception) -> str:

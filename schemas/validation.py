@@ -17,6 +17,7 @@ import fastjsonschema
 import orjson
 
 from schemas.events import EventType
+from schemas.representable import INT64_MAX, INT64_MIN
 from schemas.violations import MAX_VIOLATIONS, Violation, explain
 
 __all__ = [
@@ -30,9 +31,6 @@ __all__ = [
     "schema_of",
     "validator_for",
 ]
-
-INT64_MAX: Final = 2**63 - 1
-INT64_MIN: Final = -(2**63)
 
 METADATA_KEY: Final = r"^[a-zA-Z0-9_.]+\Z"
 """The published key pattern with an end that a trailing newline does not pass."""
