@@ -26,6 +26,9 @@ SHORT_POLL_MS: Final = 10
 AHEAD_BYTES: Final = 1024 * 1024
 """A cursor with more than this waiting is not fetched for until its owner has taken some."""
 
+FRESH_MS: Final = 1_000
+"""For so long the end of a partition as it was reported is worth telling."""
+
 ASK_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 10.0
 """A partition that answered nothing for so long is unavailable."""
@@ -79,7 +82,10 @@ class Cursor:
         if not self._tail.reads(self):
             raise LogUnavailable(f"{self.tp}: another reader in this process has taken over")
         records = self._decode(max_records)
-        return Fetch(records, self.position, None if self._has_some() else self._ended_at)
+        ended_at = None if self._has_some() else self._ended_at
+        if ended_at is not None and _wall_ms() - ended_at > FRESH_MS:
+            ended_at = None
+        return Fetch(records, self.position, ended_at)
 
     def close(self) -> None:
         self._tail.drop(self)
@@ -273,7 +279,7 @@ class Tail:
         """One request and its answers; False when a partition answered with an error."""
         assert self._client is not None
         asked = [(cursor, cursor.ahead, cursor.seeks) for cursor in cursors]
-        asked_at = time.time_ns() // 1_000_000
+        asked_at = _wall_ms()
         answers = await fetch(self._client, node, {cursor.tp: offset for cursor, offset, _ in asked}, wait_ms)
         for cursor, offset, seeks in asked:
             answer = answers.get(cursor.tp)
@@ -281,6 +287,10 @@ class Tail:
             if answer is not None and self.reads(cursor) and (cursor.ahead, cursor.seeks) == (offset, seeks):
                 cursor.accept(answer, asked_at)
         return all(answer.error is None for answer in answers.values())
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _know(client: AIOKafkaClient, topic: str) -> None:

@@ -28,8 +28,8 @@ class Fetch(NamedTuple):
     """What one read of one partition answered.
 
     `records` in offset order, committed ones only. `next_offset` is the position after them (and after whatever was
-    skipped). `caught_up_at`: the wall time in ms of a moment, at or after the read began, at which the log said that
-    nothing lay beyond `next_offset`; None while the reader lags or the log did not answer.
+    skipped). `caught_up_at`: the wall time in ms of a moment, within the second before the read ended, at which nothing
+    lay beyond `next_offset`, as the log said then or later; None while the reader lags or the log did not answer.
     """
 
     records: list[StoredRecord]
