@@ -8,6 +8,7 @@ a session that is closed.
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,6 @@ from schemas import codec, topics
 from schemas.records import StoredRecord
 
 SETTINGS: Final = (*settings.LOG, "GROUP")
-ATTEMPTS: Final = 5
 GONE: Final = 410
 """The door's answer for a session that is closed."""
 
@@ -34,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", required=True, type=_url, help="address of a front door, http://127.0.0.1:8080")
     parser.add_argument(
         "--since", metavar="T", type=_instant, default=0, help="only from this time on: ISO 8601 or epoch ms"
+    )
+    parser.add_argument(
+        "--patience", metavar="SECONDS", type=float, default=30.0, help="how long to try a door that takes nothing (30)"
     )
     parser.add_argument("--code", metavar="C", help="only rejects with this code (schema_violation, poisoned, ...)")
 
@@ -64,7 +67,7 @@ async def _replay(settings: Settings, arguments: argparse.Namespace) -> Tally:
     try:
         positions = wiring.open_replay_positions(settings)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
-            replay = Replay(session, arguments.url, positions, await positions.load())
+            replay = Replay(session, arguments.url, arguments.patience, positions, await positions.load())
             found = reader.records(topics.REJECTS.name, from_start=True, follow=False)
             await replay.all(found, since=arguments.since, code=arguments.code)
             return replay.tally
@@ -76,11 +79,17 @@ class Replay:
     """Sends rejects one after the other, in the order of their partitions, and remembers each."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, positions: Positions, settled: dict[int, Settled]
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        patience_seconds: float,
+        positions: Positions,
+        settled: dict[int, Settled],
     ) -> None:
         self.tally = Tally()
         self._session = session
         self._url = url
+        self._patience_seconds = patience_seconds
         self._positions = positions
         self._settled = settled
 
@@ -120,10 +129,8 @@ class Replay:
             self._list(partition, offset, reject, f"refused again with {status}: {_message(answer)}")
 
     async def _post(self, sending: Sending) -> tuple[int, bytes]:
-        reason = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(2 ** (attempt - 1))
+        give_up_at, pause = time.monotonic() + self._patience_seconds, 0.5
+        while True:
             try:
                 async with self._session.post(self._url + sending.path, data=sending.body) as answer:
                     if answer.status < 500:
@@ -131,6 +138,10 @@ class Replay:
                     reason = f"it answers {answer.status}"
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = str(error) or "it does not answer in time"
+            if time.monotonic() + pause > give_up_at:
+                break
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 5.0)
         sent = self.tally.accepted + self.tally.refused
         raise Failure(f"{self._url} takes nothing ({reason}); {sent} were sent, run this again to go on from there")
 
