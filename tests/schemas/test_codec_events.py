@@ -163,6 +163,11 @@ def test_an_undecodable_record_is_not_echoed_at_length() -> None:
         assert len(str(raised.value)) < 300
 
 
+def test_the_types_that_take_the_long_way_are_those_with_required_params() -> None:
+    telling = {event_type for event_type in EventType if "params" in schema_of(event_type, Profile.STRICT)["required"]}
+    assert telling == codec._TELLING
+
+
 def levels(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max((levels(item) for item in value.values()), default=0)
