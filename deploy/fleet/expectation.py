@@ -82,6 +82,16 @@ class Unordered(Loose):
         return isinstance(got, list) and _sorted(got) == _sorted(self.plain)
 
 
+@dataclass(frozen=True, slots=True)
+class Anything(Loose):
+    """A number the contract does not define."""
+
+    plain: Any = ABSENT
+
+    def accepts(self, got: Any) -> bool:
+        return got is ABSENT or isinstance(got, int | float)
+
+
 def _sorted(members: list[Any]) -> list[bytes]:
     return sorted(orjson.dumps(member, option=orjson.OPT_SORT_KEYS) for member in members)
 
@@ -113,7 +123,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Loose):
         return plain(value.plain)
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        members = {key: plain(member) for key, member in value.items()}
+        return {key: member for key, member in members.items() if member is not ABSENT}
     if isinstance(value, list):
         return [plain(member) for member in value]
     return value

@@ -112,7 +112,7 @@ def _heartbeats(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
         return
     ids = Counter(_name(beat) for beat in beats)
     yield from (Problem("doubled", row_id, f"{times} times") for row_id, times in ids.items() if times > 1)
-    last_received, last_folded = truth.story.start.received_at, 0
+    last_received, last_folded = truth.story.start.received_at, 1
     for instance, beat in enumerate({_name(beat): beat for beat in beats}.values(), 1):
         ours = beat.row.get("mediabeat", {})
         folded = ours.get("extras", {}).get("foldedEvents")

@@ -170,7 +170,7 @@ class Player:
         self.say("adBreakStart", params=params)
         for position in range(1, ads + 1):
             self.playhead = 0 if self.make.ad_playhead_is_zero else main
-            self._ad(position)
+            self._ad(position, is_shown_out=not is_closed and position == ads)
             if self.rng.random() < 0.15:
                 self.ts += self.rng.randrange(200, 4000)  # nothing is shown between two ads
         self.playhead = main
@@ -198,7 +198,7 @@ class Player:
         self.say("adBreakComplete")
         self.play()
 
-    def _ad(self, position: int) -> None:
+    def _ad(self, position: int, *, is_shown_out: bool) -> None:
         length = self.rng.choice((5, 7, 10, 15, 20.5))
         name = f"ad-{self.rng.randrange(40)}-{self.breaks}-{position}"
         params: Document = {"media.ad.id": name, "media.ad.length": length, "media.ad.podPosition": position}
@@ -219,7 +219,8 @@ class Player:
             self.wait(shown // 3)
             self.rng.choice((self.pause, self.buffer))(self.rng.randrange(500, 6000))
             shown -= shown // 3
-        ending = self.rng.random()
+        # In a break that is never closed, content that runs on inside a still open ad is nobody's case.
+        ending = 0.0 if is_shown_out else self.rng.random()
         if ending < 0.75:
             self.wait(shown)
             self.say("adComplete")

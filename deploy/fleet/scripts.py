@@ -294,7 +294,11 @@ def _replay(player: Player, *, offline: bool) -> str:
 
 
 def _stand_still(player: Player, waits: Waits) -> None:
-    """Paused until the playhead has not moved for too long, and pinging on."""
+    """Paused until the playhead has not moved for too long, and pinging on.
+
+    It plays a little before: whether a playhead that comes back from an ad has moved is nowhere said.
+    """
+    player.watch(1500)
     player.say("pauseStart")
     step = max(1000, round((waits.still + waits.grace) * 1000 / 20))
     for _ in range(24):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.fleet import truth_order
-from deploy.fleet.expectation import ABSENT, Loose, Maybe, OneOf, plain
+from deploy.fleet.expectation import Anything, Maybe, OneOf, plain
 from deploy.fleet.truth_order import Waiting
 from deploy.fleet.truth_records import Told
 from deploy.fleet.truth_rows import Document, Moment, row
@@ -71,7 +71,7 @@ class SessionTruth:
         self.folded: list[Told] = []
         self.story: Story | None = None
         self.closed = False
-        self.open_folds = 0
+        self.open_folds = 1
         self._waiting: list[Waiting] = []
         self._known: list[str] = []
         self._next_index = 0
@@ -87,15 +87,16 @@ class SessionTruth:
         return self.story is not None and not self.closed
 
     def heartbeat(self, folded: int, instance: int) -> Document:
-        """The heartbeat row after the first `folded` events of the final order, the start not counted."""
+        """The heartbeat row after the first `folded` events of the final order, the start being the first."""
         assert self.story is not None
         story = Story(self.story.start)
-        for event in self.folded[:folded]:
+        heard = [self.story.start, *self.folded[: folded - 1]]
+        for event in heard[1:]:
             story.fold(event)
-        newest = self.folded[folded - 1] if folded else self.story.start
+        newest = heard[-1]
         moment = Moment(
             OneOf((story.last_ts, newest.ts)),
-            OneOf((newest.received_at, max(event.received_at for event in (newest, *self.folded[:folded])))),
+            OneOf((newest.received_at, max(event.received_at for event in heard))),
         )
         document = row(story, Note("heartbeat", None), moment)
         document["_id"] = f"{story.start.sid}:heartbeat:{instance}:0"
@@ -175,7 +176,7 @@ class SessionTruth:
         if self.closed:
             self.rejects.append(Reject(event, "session_closed"))
             return
-        if one.is_repeat:
+        if one.is_repeat and self._last is not None and event.offset > self._last.offset:
             self._last = event
         self.folded.append(event)
         self.open_folds += self._closing is None
@@ -198,24 +199,29 @@ class SessionTruth:
     def _expire_if_still(self, event: Told) -> None:
         assert self.story is not None
         if self.story.stands_still_ms(event) > self.timeouts.still + self.timeouts.grace:
-            self._expire("timeoutStill", self.story.timeline.moved_at + self.timeouts.still)
+            deadline = self.story.timeline.moved_at + self.timeouts.still
+            on_our_clock = (self.folded or [self.story.start])[-1].received_at + max(0, deadline - self.story.last_ts)
+            # A deadline in the player's time: printed as such, or as the same moment on the door's clock.
+            self._expire("timeoutStill", OneOf((deadline, on_our_clock)))
 
     def _expire_if_due(self, clock: int) -> None:
         """Idle and cap, by the lane's clock before the record that moved it there is folded."""
         if self.story is None or self._last is None or not self.is_open or self.story.start.source == "batch":
             return
-        idle_at = self._last.arrived_at + self.timeouts.idle
         cap_at = created_at(self.story.start.sid) + self.timeouts.cap
-        if clock <= min(idle_at, cap_at) + self.timeouts.grace:
+        # A waiting repeat may still be meant, and then it was no silence.
+        heard_at = max(event.arrived_at for event in (self._last, *(one.event for one in self._waiting)))
+        if clock <= min(heard_at + self.timeouts.idle, cap_at) + self.timeouts.grace:
             return
         while self._waiting:
             self._fold_first()
+        idle_at = self._last.arrived_at + self.timeouts.idle
         if idle_at <= cap_at:
             self._expire("timeoutIdle", idle_at)
         else:
             self._expire("cap24h", cap_at)
 
-    def _expire(self, reason: str, closed_at: int) -> None:
+    def _expire(self, reason: str, closed_at: Any) -> None:
         assert self.story is not None
         assert self._last is not None
         if self.closed:
@@ -227,7 +233,9 @@ class SessionTruth:
             reason, since = "complete", OneOf((0, self.timeouts.idle / 1000))
         notes = [*story.close_open("timeout"), Note("session-close", None, reason)]
         stamp: Any = Maybe(closed_at) if story.completed else closed_at
-        self._emit(notes, Moment(story.last_ts, self._last.received_at, stamp, since))
+        # The session's last record: as it arrived, or the last one that was folded before it stood too long.
+        received = OneOf((self._last.received_at, (self.folded or [story.start])[-1].received_at))
+        self._emit(notes, Moment(story.last_ts, received if reason == "timeoutStill" else received.plain, stamp, since))
         self.closed = True
 
     def _come_to(self, horizon: int) -> None:
@@ -272,16 +280,6 @@ class SessionTruth:
         document["_id"] = f"{self.story.start.sid}:{kind}:{instance}:{revision}"
         document["mediabeat"]["revision"] = revision
         self.rows.append(Expected(kind, instance, revision, document))
-
-
-@dataclass(frozen=True, slots=True)
-class Anything(Loose):
-    """A number the contract does not define."""
-
-    plain: Any = ABSENT
-
-    def accepts(self, got: Any) -> bool:
-        return got is ABSENT or isinstance(got, int | float)
 
 
 def _numbers(document: Document) -> Document:

@@ -75,10 +75,11 @@ def identity(start: Told) -> dict[str, Any]:
     return _named(start.params, IDENTITY)
 
 
-def session_dimensions(start: Told) -> dict[str, Any]:
-    """`sessionDetails` as every row carries it."""
+def session_dimensions(start: Told, *, is_ad: bool) -> dict[str, Any]:
+    """`sessionDetails` as every row carries it; `pev3` says whether it is a row of an ad."""
     params = start.params
     details = {"ID": start.sid, "streamType": "video"} | _named(params, SESSION_DIMENSIONS)
+    details["pev3"] = details["streamType"] + ("Ad" if is_ad else "")
     if "media.length" in params:
         details["length"] = half_up(params["media.length"])
     if not details.get("contentType"):

@@ -69,6 +69,8 @@ class PlayerState:
     count: int = 0
     ms: int = 0
     since: int | None = None
+    is_held: bool = False
+    """Still on when the session was completed: it goes on counting if a replay comes."""
 
 
 class PlayerStates:
@@ -93,9 +95,18 @@ class PlayerStates:
             state.ms += at - state.since
             state.since = None
 
-    def end_all(self, at: int) -> None:
-        for name in list(self.by_name):
-            self.end(name, at)
+    def hold(self, at: int) -> None:
+        """The session closes: what is on counts up to here."""
+        for state in self.by_name.values():
+            if state.since is not None:
+                state.ms += at - state.since
+                state.since, state.is_held = None, True
+
+    def go_on(self, at: int) -> None:
+        """A play after sessionComplete: what was on still is; nothing accrued in between."""
+        for state in self.by_name.values():
+            if state.is_held:
+                state.since, state.is_held = at, False
 
     def since(self, name: str) -> int | None:
         state = self.by_name.get(name.lower())

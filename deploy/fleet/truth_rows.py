@@ -12,10 +12,10 @@ from deploy.fleet.truth_dimensions import (
     session_dimensions,
     subject_id,
 )
+from deploy.fleet.truth_extras import MARKERS, session_extras
 from deploy.fleet.truth_flags import flags_of
 from deploy.fleet.truth_story import Note, Story, Subject
 
-MARKERS = (10, 25, 50, 75, 95)
 EVENT_TYPES = {
     "session-start": "media.sessionStart",
     "ad-start": "media.adStart",
@@ -42,12 +42,13 @@ class Moment(NamedTuple):
 def row(story: Story, note: Note, moment: Moment) -> Document:
     """The expected row but for `_id` and `revision`, which depend on the rows before it."""
     subject = note.subject
-    reporting: Document = {"sessionDetails": session_dimensions(story.start)}
+    reporting: Document = {"sessionDetails": session_dimensions(story.start, is_ad=note.kind.startswith("ad"))}
     extras: Document = {"lengthSeconds": _raw_length(story, subject, note.kind)}
     metadata = dict(story.start.metadata)
     ours: Document = {"extras": extras}
     if note.kind == "session-start":
         reporting["sessionDetails"]["isViewed"] = True
+        extras["libraryVersion"] = Maybe(story.start.params.get("media.libraryVersion", ABSENT))
         extras["startHash"] = canonical_sha256(story.start.start_document)
     elif subject is not None and note.kind.startswith("ad"):
         reporting |= _ad(story, subject, note)
@@ -59,6 +60,10 @@ def row(story: Story, note: Note, moment: Moment) -> Document:
     else:
         reporting = whole_session(story, moment, is_open=note.kind == "heartbeat")
         extras.update(session_extras(story))
+        if not story.timeline.seen:
+            extras |= {"percentReached": Maybe(0), "percentUnique": Maybe(0)}
+        if note.kind == "heartbeat" and "dropReason" in extras:
+            extras["dropReason"] = Maybe(extras["dropReason"])
         ours["final"] = note.kind == "session-close"
     if subject is not None:
         metadata |= subject.told.metadata
@@ -96,7 +101,7 @@ def _frame(story: Story, note: Note, moment: Moment, blocks: Document, ours: Doc
 
 def whole_session(story: Story, moment: Moment, *, is_open: bool) -> Document:
     """The blocks of a session-close, or of a heartbeat while the session is open."""
-    details = session_dimensions(story.start) | _session_metrics(story)
+    details = session_dimensions(story.start, is_ad=False) | _session_metrics(story)
     # What only a close can know may stand on a heartbeat or not: topics.md 3 says "as session-close, values so far".
     details["secondsSinceLastCall"] = OneOf((ABSENT, 0)) if is_open else moment.since_last_call
     if story.start.params.get("media.resume") is True:
@@ -121,7 +126,7 @@ def _session_metrics(story: Story) -> Document:
     metrics: Document = {
         "timePlayed": seconds(content_ms),
         "totalTimePlayed": seconds(media_ms),
-        "uniqueTimePlayed": seconds(_unique_ms(story)),
+        "uniqueTimePlayed": seconds(story.timeline.unique_ms()),
         "pauseCount": story.playback.pauses,
         "pauseTime": seconds(time.sum_ms("pause")),
         "adCount": len(story.ads),
@@ -174,45 +179,6 @@ def _quality(story: Story) -> Document:
     return details
 
 
-def session_extras(story: Story) -> Document:
-    """The extras of a session-close or heartbeat; those whose form the contract leaves open have room."""
-    time = story.timeline
-    content_ms, ad_ms = time.content_ms(), time.sum_ms("ad")
-    extras: Document = {
-        "contentMs": content_ms,
-        "adMs": ad_ms,
-        "mediaMs": content_ms + ad_ms,
-        "pauseMs": time.sum_ms("pause"),
-        "bufferMs": time.sum_ms("buffer"),
-        "stallMs": time.sum_ms("stall"),
-        "startingMs": time.sum_ms("starting"),
-        "breakGapMs": time.sum_ms("gap"),
-        "seekCount": time.jumps or Maybe(0),
-        "largestGapMs": time.largest_gap_ms or Maybe(0),
-    }
-    if story.quality.dropped_frames:
-        extras["droppedFramesSum"] = story.quality.dropped_frames_sum()
-    if story.first_play_at is None:
-        extras["dropReason"] = _drop_reason(story)
-        return extras
-    extras["serverStartupMs"] = OneOf((story.startup_ms, max(0, story.startup_ms)))
-    if story.length is not None and story.reached_ms is not None:
-        length_ms = story.length * 1000
-        extras["percentReached"] = Near(100 * story.reached_ms / length_ms, 0.5)
-        extras["percentUnique"] = Near(100 * _unique_ms(story) / length_ms, 0.5)
-        reached = [marker for marker in MARKERS if story.reached_ms >= marker * length_ms / 100]
-        extras["markersReached"] = OneOf((reached, ABSENT)) if not reached or _is_live(story) else reached
-    return extras
-
-
-def _drop_reason(story: Story) -> Any:
-    if story.ads:
-        return "preroll"
-    if story.quality.errors:
-        return "error"
-    return "buffer" if story.playback.buffers else Maybe("none")
-
-
 def _ad(story: Story, ad: Subject, note: Note) -> Document:
     details = ad_dimensions(ad.told)
     if note.kind == "ad-start":
@@ -240,17 +206,9 @@ def _chapter(story: Story, chapter: Subject) -> Document:
     return details
 
 
-def _unique_ms(story: Story) -> int:
-    return sum(high - low for low, high in story.timeline.union())
-
-
-def _is_live(story: Story) -> bool:
-    return str(story.start.params.get("media.contentType", "")).lower() in ("live", "linear")
-
-
 def _markers_crossed(story: Story) -> list[int]:
     """Markers inside a played interval, ends included; none for live and linear, where players count from midnight."""
-    if story.length is None or _is_live(story):
+    if story.length is None or story.is_live:
         return []
     at = {marker: marker * story.length * 10 for marker in MARKERS}
     return [marker for marker in MARKERS if any(low <= at[marker] <= high for low, high in story.timeline.union())]

@@ -6,6 +6,7 @@ Written for the eye, not for speed. It says which rows an event makes; `truth_ro
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from deploy.fleet.truth_playback import Playback
 from deploy.fleet.truth_quality import PlayerStates, Quality
 from deploy.fleet.truth_records import Told
 from deploy.fleet.truth_time import Timeline
@@ -51,28 +52,6 @@ class Opening:
 
 
 @dataclass(slots=True)
-class Playback:
-    """The play state: starting, play, pause, buffer or completed; and what the bridge of a zero-length play needs."""
-
-    state: str = "starting"
-    playing_since: int = 0
-    state_before_play: str = "starting"
-    pauses: int = 0
-    buffers: int = 0
-
-    def enter(self, state: str, at: int) -> None:
-        if state == self.state:
-            return
-        bridged = self.state == "play" and self.playing_since == at and self.state_before_play == state
-        if state == "play":
-            self.playing_since, self.state_before_play = at, self.state
-        elif not bridged:
-            self.pauses += state == "pause"
-            self.buffers += state == "buffer"
-        self.state = state
-
-
-@dataclass(slots=True)
 class Story:
     """A session as its folded events tell it."""
 
@@ -89,7 +68,6 @@ class Story:
     startup_ms: int = 0
     completed: bool = False
     closed: bool = False
-    reached_ms: int | None = None
     break_ended_at: int | None = None
     folded: int = 0
 
@@ -112,6 +90,10 @@ class Story:
         """The content's length in seconds; None where it cannot be divided by."""
         length = self.start.params.get("media.length")
         return length if length is not None and length > 0 else None
+
+    @property
+    def is_live(self) -> bool:
+        return str(self.start.params.get("media.contentType", "")).lower() in ("live", "linear")
 
     def stands_still_ms(self, event: Told) -> int:
         """How long (by `ts`) the main playhead has not moved if this event were folded now; 0 if it moves it."""
@@ -140,8 +122,6 @@ class Story:
         notes = self._apply(event, at)
         if self.playback.state != "play" or self.context != "main":
             self.timeline.interrupt()
-        if self.context == "main" and self.first_play_at is not None:
-            self.reached_ms = max(self.timeline.position, self.reached_ms or 0)
         return notes
 
     def close_open(self, reason: str) -> list[Note]:
@@ -222,6 +202,7 @@ class Story:
         if self.playback.state == "completed":
             self.timeline.position = round(event.playhead * 1000)
             self.timeline.moved_at = at
+            self.states.go_on(at)
         already = self.playback.state == "play"
         self.playback.enter("play", at)
         if self.context == "main":
@@ -293,7 +274,7 @@ class Story:
             self.flags.add("unclosedBreak")
             self.opening.pod = None
         notes += self._close_chapter(at, reason)
-        self.states.end_all(at)
+        self.states.hold(at)
         return notes
 
 

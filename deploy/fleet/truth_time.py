@@ -43,6 +43,7 @@ class Timeline:
         self.played: list[tuple[int, int]] = []
         self.seen: list[int] = []
         self.jumps = 0
+        self.jumps_not_playing = 0
         self.stalls = 0
         self.largest_gap_ms = 0
         self.moved_at = ts
@@ -62,8 +63,12 @@ class Timeline:
         `boundary`: the event opens a break; its playhead is the main position, but it is no event of a stall.
         """
         position = _content_ms(playhead)
+        moved = position - self.position
+        is_jump = not 0 <= moved <= (at - self.last_ts) * MAX_RATE + JUMP_SLACK_MS
         if playing:
-            self._interval(position, at - self.last_ts, length_ms)
+            self._interval(position, at - self.last_ts, length_ms, is_jump=is_jump)
+        else:
+            self.jumps_not_playing += is_jump
         if boundary:
             self._run = None
         elif playing and self._run is not None and position == self._run.position:
@@ -104,15 +109,17 @@ class Timeline:
                 merged.append((low, high))
         return merged
 
+    def unique_ms(self) -> int:
+        return sum(high - low for low, high in self.union())
+
     def mean_bitrate(self) -> float | None:
         """Time-weighted over main play; None where no bitrate was known while playing."""
         weighed = [span for span in self.spans if span.bucket == "content" and span.bitrate is not None]
         total = sum(span.ms for span in weighed)
         return sum((span.bitrate or 0) * span.ms for span in weighed) / total if total else None
 
-    def _interval(self, position: int, elapsed: int, length_ms: int | None) -> None:
-        moved = position - self.position
-        if 0 <= moved <= elapsed * MAX_RATE + JUMP_SLACK_MS:
+    def _interval(self, position: int, elapsed: int, length_ms: int | None, *, is_jump: bool) -> None:
+        if not is_jump:
             self.played.append((self.position, position))
             return
         self.jumps += 1

@@ -138,21 +138,21 @@ def heartbeat(evidence: Evidence, folded: int, instance: int, received: int) -> 
 def test_heartbeats_are_judged_by_the_events_they_counted(evidence: Evidence) -> None:
     short = Timeouts(heartbeat=20)
     received = [event.received_at for event in evidence.sessions[SID]]
-    first, second = heartbeat(evidence, 3, 1, received[3]), heartbeat(evidence, 7, 2, received[7])
+    first, second = heartbeat(evidence, 4, 1, received[3]), heartbeat(evidence, 8, 2, received[7])
     evidence.rows[SID] += [first, second]
     assert judge(evidence, [], short, since=0, horizon=FOREVER).problems == []
 
     second.row["mediaReporting"]["qoeDataDetails"]["stallTime"] = 3
     (problem,) = judge(evidence, [], short, since=0, horizon=FOREVER).problems
     assert problem.what == "wrong"
-    assert "stallTime: expected 0, got 3 (after 7 events)" in problem.detail
+    assert "stallTime: expected 0, got 3 (after 8 events)" in problem.detail
 
 
 def test_a_heartbeat_after_the_first_close_row_or_too_soon_is_named(evidence: Evidence) -> None:
     received = [event.received_at for event in evidence.sessions[SID]]
-    evidence.rows[SID] += [heartbeat(evidence, 11, 1, received[11])]
+    evidence.rows[SID] += [heartbeat(evidence, 12, 1, received[11])]
     assert found(evidence) == [("heartbeat", "heartbeat:1:0")]
-    evidence.rows[SID][-1:] = [heartbeat(evidence, 7, 1, received[7])]
+    evidence.rows[SID][-1:] = [heartbeat(evidence, 8, 1, received[7])]
     assert found(evidence) == [("heartbeat", "heartbeat:1:0")]  # 70 ms after the start, 30 s are asked for
 
 
