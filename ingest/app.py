@@ -31,13 +31,28 @@ SERVER: Final = "mediabeat"
 PREFLIGHT_SECONDS: Final = 86_400
 SCHEMA_SECONDS: Final = 3_600
 
+SESSIONS: Final = "sessions"
+EVENTS: Final = "events"
+DOWNLOADED: Final = "downloaded"
+SCHEMAS: Final = "schemas"
+
 # Anything may stand before /api/v1, and slashes may be repeated or trail: clients are configured so, and a redirect
-# of a POST is fatal to some.
+# of a POST is fatal to some. The path as most write it stands first, for it is found quicker.
 _API: Final = r"/{prefix:(?:.*/)?}api{slashes_1:/+}v1{slashes_2:/+}"
-_SESSIONS: Final = _API + "sessions{end:/*}"
-_EVENTS: Final = _API + "sessions{slashes_3:/+}{sid:[^/]+}{slashes_4:/+}events{end:/*}"
-_DOWNLOADED: Final = _API + "{name:downloaded|downloads}{end:/*}"
-_SCHEMAS: Final = _API + "schemas{slashes_3:/+}{event_type:[^/]+}{end:/*}"
+_PATHS: Final = {
+    SESSIONS: ("/api/v1/sessions", _API + "sessions{end:/*}"),
+    EVENTS: (
+        "/api/v1/sessions/{sid}/events",
+        _API + "sessions{slashes_3:/+}{sid:[^/]+}{slashes_4:/+}events{end:/*}",
+    ),
+    DOWNLOADED: ("/api/v1/downloaded", _API + "{name:downloaded|downloads}{end:/*}"),
+    SCHEMAS: ("/api/v1/schemas/{event_type}", _API + "schemas{slashes_3:/+}{event_type:[^/]+}{end:/*}"),
+}
+_CANONICAL: Final = {
+    SESSIONS: "/api/v1/sessions",
+    EVENTS: "/api/v1/sessions/{sid}/events",
+    DOWNLOADED: "/api/v1/downloaded",
+}
 
 _HEADER_LIST: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}").fullmatch
 
@@ -83,17 +98,18 @@ def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Applic
             "access_log": None,
         },
     )
-    app.on_response_prepare.append(_say_cors)
     app[DOOR] = door
-    for path, name, methods in (
-        (_SESSIONS, "sessions", {hdrs.METH_POST: door.post_session}),
-        (_EVENTS, "events", {hdrs.METH_POST: door.post_event}),
-        (_DOWNLOADED, "downloaded", {hdrs.METH_POST: door.post_batch}),
-        (_SCHEMAS, "schemas", {hdrs.METH_GET: door.get_schema, hdrs.METH_HEAD: door.get_schema}),
-    ):
-        resource = app.router.add_resource(path, name=name)
-        for method, handler in (methods | {hdrs.METH_OPTIONS: door.preflight}).items():
-            resource.add_route(method, handler, expect_handler=_expect)
+    for name, methods in {
+        SESSIONS: {hdrs.METH_POST: door.post_session},
+        EVENTS: {hdrs.METH_POST: door.post_event},
+        DOWNLOADED: {hdrs.METH_POST: door.post_batch},
+        SCHEMAS: {hdrs.METH_GET: door.get_schema, hdrs.METH_HEAD: door.get_schema},
+    }.items():
+        door.names.update(dict.fromkeys(methods.values(), name))
+        for path in _PATHS[name]:
+            resource = app.router.add_resource(path)
+            for method, handler in (methods | {hdrs.METH_OPTIONS: door.preflight}).items():
+                resource.add_route(method, handler, expect_handler=_expect)
     return app
 
 
@@ -104,6 +120,7 @@ class Door:
         self.collector = collector
         self.counts = collector.counts
         self.admission = Admission(bearing.max_requests, bearing.max_bytes)
+        self.names: dict[Handler, str] = {}
         self._bearing = bearing
         self._bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)
 
@@ -161,7 +178,8 @@ class Door:
                 response.headers["Allow"] = error.headers["Allow"]
         finally:
             self.admission.leave(request.get(HELD, 0))
-            self.counts.request_over(_endpoint(request), status)
+            self.counts.request_over(self._name(request), status)
+        _say_cors(response)
         return response
 
     def answer_unrouted(self, error: Exception, *, closes: bool) -> web.Response:
@@ -171,7 +189,7 @@ class Door:
         self.counts.request_received()
         self.counts.request_over("unframed" if closes else "other", problem.status)
         response = answer(problem)
-        response.headers.update(CORS, Server=SERVER)
+        _say_cors(response)
         return response
 
     def drain(self) -> None:
@@ -197,38 +215,30 @@ class Door:
         return shown_peer(request.remote, self._bearing.peer_privacy)
 
     def _copy_to_rejects(self, request: web.Request, problem: Problem) -> None:
-        body = problem.body or request.get(BODY, b"")
-        name = request.match_info.route.name
-        sid = request.match_info.get("sid")
-        if name in _CANONICAL:
-            endpoint = _CANONICAL[name].format(sid=sid)
-            self.collector.offer_reject(problem, endpoint, sid, body, self._peer(request))
+        if endpoint := _CANONICAL.get(self._name(request)):
+            sid = request.match_info.get("sid")
+            body = problem.body or request.get(BODY, b"")
+            self.collector.offer_reject(problem, endpoint.format(sid=sid), sid, body, self._peer(request))
+
+    def _name(self, request: web.Request) -> str:
+        if request.method == hdrs.METH_OPTIONS:
+            return "preflight"
+        return self.names.get(request.match_info.handler, "other")
+
+
+def _say_cors(response: web.StreamResponse) -> None:
+    headers = response.headers
+    for name, value in CORS.items():
+        headers.setdefault(name, value)
+    headers[hdrs.SERVER] = SERVER
 
 
 DOOR: Final = web.AppKey("door", Door)
-
-_CANONICAL: Final = {
-    "sessions": "/api/v1/sessions",
-    "events": "/api/v1/sessions/{sid}/events",
-    "downloaded": "/api/v1/downloaded",
-}
 
 
 def _created(sid: str) -> web.Response:
     # Never a host or a prefix: browsers' clients take the fourth part of it as the id.
     return web.Response(status=201, headers={"Location": f"/api/v1/sessions/{sid}"})
-
-
-def _endpoint(request: web.Request) -> str:
-    if request.method == hdrs.METH_OPTIONS:
-        return "preflight"
-    return request.match_info.route.name or "other"
-
-
-async def _say_cors(_request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in CORS.items():
-        response.headers.setdefault(name, value)
-    response.headers["Server"] = SERVER
 
 
 async def _expect(request: web.Request) -> None:

@@ -19,7 +19,11 @@ class Content(Protocol):
 
     async def readany(self) -> bytes: ...
 
+    def read_nowait(self) -> bytes: ...
+
     def is_eof(self) -> bool: ...
+
+    def exception(self) -> BaseException | None: ...
 
 
 class Bounds:
@@ -59,23 +63,29 @@ async def read_body(
     """
     inflater = inflater_of(encoding)
     raw, body = bytearray(), bytearray()
+
+    async def take(chunk: bytes) -> None:
+        pieces: Iterable[bytes] = (chunk,)
+        if inflater:
+            raw.extend(chunk[: _EVIDENCE_BYTES - len(raw)])
+            pieces = inflater.feed(chunk, _SLICE_BYTES)
+        for piece in pieces:
+            hold(len(piece))
+            body.extend(piece)
+            limit = limit_of(body)
+            if len(body) > limit:
+                message = f"The body is larger than {limit} bytes"
+                raise Problem("too_large", message, body=bytes(body[:limit]), truncated=True)
+            if inflater:
+                await asyncio.sleep(0)
+
     try:
-        # Most bodies have arrived whole with their head: they need no timer.
-        async with asyncio.timeout(None if content.is_eof() else seconds):
-            while chunk := await content.readany():
-                pieces: Iterable[bytes] = (chunk,)
-                if inflater:
-                    raw += chunk[: _EVIDENCE_BYTES - len(raw)]
-                    pieces = inflater.feed(chunk, _SLICE_BYTES)
-                for piece in pieces:
-                    hold(len(piece))
-                    body += piece
-                    limit = limit_of(body)
-                    if len(body) > limit:
-                        message = f"The body is larger than {limit} bytes"
-                        raise Problem("too_large", message, body=bytes(body[:limit]), truncated=True)
-                    if inflater:
-                        await asyncio.sleep(0)
+        if content.is_eof() and content.exception() is None:  # most have arrived whole with their head: no timer
+            await take(content.read_nowait())
+        else:
+            async with asyncio.timeout(seconds):
+                while chunk := await content.readany():
+                    await take(chunk)
     except TimeoutError:
         message = f"The body was not whole after {seconds:g} s"
         raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from None

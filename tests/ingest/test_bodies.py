@@ -27,8 +27,14 @@ class Pieces:
     async def readany(self) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
 
+    def read_nowait(self) -> bytes:
+        return b"".join(self._pieces)
+
     def is_eof(self) -> bool:
         return len(self._pieces) < 2
+
+    def exception(self) -> None:
+        return None
 
 
 def deflated(raw: bytes) -> bytes:
