@@ -16,9 +16,7 @@ from deploy.embedded import EmbeddedLog, EmbeddedLogRefused, wall_clock
 from deploy.failure import Failure
 from deploy.page import Where, add_page
 from deploy.process import cut_short_after, serving, stop_on_signals, tls_context, until_ready, until_stopped
-from deploy.readers import TopicReader, embedded_reader
-from deploy.replay import Positions
-from deploy.replay_file import FilePositions
+from deploy.reading import open_reader
 from deploy.secret_file import keep_secret
 from deploy.settings import Settings
 from deploy.telemetry import door_figures, make_registry, worker_figures
@@ -34,6 +32,8 @@ from processors.ports import LaneGroup
 from processors.session_table import SessionTable
 from processors.worker import Worker
 from schemas import topics, validation
+
+__all__ = ["open_reader", "run_embedded"]
 
 
 async def run_embedded(settings: Settings, announce: Callable[[Where], object]) -> None:
@@ -77,21 +77,6 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         if await until_ready(readiness, stop):
             announce(where)
         await until_stopped(stop, (working, following))
-
-
-async def open_reader(settings: Settings) -> TopicReader:
-    """Reads the topics of the log that the settings name: Kafka with BOOTSTRAP, else the embedded log of DATA."""
-    if settings.bootstrap is not None:
-        raise Failure("reading from Kafka is not there yet: leave --bootstrap out")
-    try:
-        return embedded_reader(settings.data)
-    except EmbeddedLogRefused as refused:
-        raise Failure(str(refused)) from refused
-
-
-def open_replay_positions(settings: Settings) -> Positions:
-    """Where a replay keeps its place on that log."""
-    return FilePositions(settings.data, settings.group)
 
 
 async def _open_embedded(settings: Settings) -> EmbeddedLog:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from deploy import loop, settings, wiring
+from deploy import loop, reading, settings
 from deploy.failure import Failure
 from deploy.replay import Leaving, Positions, Sending, Settled, plan
 from deploy.settings import Settings
@@ -63,9 +63,9 @@ class Tally:
 
 
 async def _replay(settings: Settings, arguments: argparse.Namespace) -> Tally:
-    reader = await wiring.open_reader(settings)
+    reader = await reading.open_reader(settings)
     try:
-        positions = wiring.open_replay_positions(settings)
+        positions = reading.open_replay_positions(settings)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
             replay = Replay(session, arguments.url, arguments.patience, positions, await positions.load())
             found = reader.records(topics.REJECTS.name, from_start=True, follow=False)

@@ -16,7 +16,7 @@ from typing import Final
 
 import orjson
 
-from deploy import loop, settings, wiring
+from deploy import loop, reading, settings
 from deploy.settings import Settings
 from schemas import codec, topics
 from schemas.records import StoredRecord
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace, settings: Settings) -> int | None:
 
 
 async def _tail(settings: Settings, topic: Topic, sid: str | None, *, from_start: bool, follow: bool) -> None:
-    reader = await wiring.open_reader(settings)
+    reader = await reading.open_reader(settings)
     try:
         found = reader.records(topic.name, from_start=from_start, follow=follow)
         printing = asyncio.create_task(
