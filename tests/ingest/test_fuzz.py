@@ -232,7 +232,7 @@ def near_valid(draw, bases):
     return document
 
 
-@cases(800)
+@cases(700)
 @given(document=near_valid(VALID), ascii_only=st.booleans(), is_start=st.booleans())
 def test_events_that_are_nearly_valid(ground, document, ascii_only, is_start):
     path = paths(ground)[0 if is_start else 1]
