@@ -3,7 +3,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import codec
@@ -47,6 +47,7 @@ def refusal(body: bytes) -> InvalidDocument:
 
 
 @given(BATCHES, st.booleans(), st.data())
+@settings(max_examples=60)
 def test_each_element_keeps_its_own_bytes(batch: list[Any], ascii_only: bool, data: st.DataObject) -> None:
     separators = data.draw(st.tuples(SPACES, SPACES).map(lambda s: (f"{s[0]},{s[1]}", f"{s[1]}:{s[0]}")))
     pieces = [json.dumps(event, ensure_ascii=ascii_only, separators=separators).encode() for event in batch]
@@ -76,18 +77,21 @@ def test_a_repeated_key_stays_in_the_bytes_of_its_element() -> None:
 
 
 @given(BATCHES)
+@settings(max_examples=60)
 def test_the_id_is_the_hash_of_the_array_with_sorted_keys(batch: list[Any]) -> None:
     canonical = codec.encode(in_order(batch))
     assert parse(batch).id == hashlib.sha256(canonical).hexdigest()
 
 
 @given(BATCHES, st.randoms(use_true_random=False))
+@settings(max_examples=60)
 def test_the_id_knows_neither_key_order_nor_spaces_nor_escapes_nor_whole_floats(batch: list[Any], chance: Any) -> None:
     again = parse(shuffled(batch, chance), indent=2, ensure_ascii=False)
     assert again.id == parse(batch).id
 
 
 @given(BATCHES, BATCHES)
+@settings(max_examples=30)
 def test_other_content_has_another_id(one: list[Any], other: list[Any]) -> None:
     assert (parse(one).id == parse(other).id) is (one == other)
 

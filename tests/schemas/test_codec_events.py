@@ -49,7 +49,7 @@ def test_arbitrary_bytes_are_refused_with_a_reason_and_undecodable(body: bytes, 
 
 
 @given(odd_events(), st.sampled_from(Profile))
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_the_door_and_the_schema_have_one_judgement(document: Any, profile: Profile) -> None:
     error = refusal(written(document), profile)
     name = document.get("eventType")
@@ -60,7 +60,7 @@ def test_the_door_and_the_schema_have_one_judgement(document: Any, profile: Prof
 
 
 @given(odd_events())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_a_record_is_decoded_exactly_if_the_lenient_door_takes_it(document: Any) -> None:
     body = written(document)
     event = decoded(body)

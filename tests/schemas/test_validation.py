@@ -35,7 +35,7 @@ def test_what_the_published_schema_accepts_passes_in_both_profiles(profile: Prof
 
 
 @given(document=odd_events())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_strict_accepts_nothing_that_lenient_refuses(document: Any) -> None:
     for event_type in wire_types(document):
         if accepted(event_type, Profile.STRICT, document):
@@ -44,7 +44,7 @@ def test_strict_accepts_nothing_that_lenient_refuses(document: Any) -> None:
 
 @pytest.mark.parametrize("profile", Profile)
 @given(document=odd_events())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_the_explanation_finds_fault_exactly_where_the_compiled_schema_does(profile: Profile, document: Any) -> None:
     for event_type in wire_types(document):
         found = list(prepare(profile)[event_type].violations(document))
@@ -52,7 +52,7 @@ def test_the_explanation_finds_fault_exactly_where_the_compiled_schema_does(prof
 
 
 @given(document=odd_events())
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_a_second_library_has_the_same_opinion_of_the_published_schema(document: Any) -> None:
     for event_type in wire_types(document):
         faults = {Violation("", str(error.validator), "").rule for error in READERS[event_type].iter_errors(document)}
