@@ -9,12 +9,15 @@ from typing import Any
 import orjson
 
 from deploy.fleet.players import Document, Make, Player
+from deploy.fleet.scenes import perform
 
 PARALLEL_AT_ONCE = 3
 """Events the JavaScript and Chromecast clients post at the same time."""
 
 _RESTS_UP_TO_SECONDS = 20.0
 """A script sits out a timeout only where the settings make that short."""
+
+_LATE_BY = 14
 
 _MAKES = (
     Make("ios-media-5.0.1", is_serial=True, is_redundant=True, ad_playhead_is_zero=False, tick_ms=0),
@@ -75,12 +78,13 @@ def script(seed: int, index: int, began_at: int, waits: Waits) -> Script:
     if offline:
         make = Make(make.library, True, True, False, 0, ping_ms=50_000)
     player = Player(make, rng, began_at - rng.randrange(60_000, 3_600_000))
-    kind = _perform(player, waits, offline=offline)
+    kind = perform(player, waits.still + waits.grace, offline=offline)
     bodies = [_encode(document, make) for document in player.said]
     if offline:
         return _offline(index, kind, bodies, rng, player.said[0])
     starts = 2 if rng.random() < 0.03 else 1
-    groups = tuple(_delivery(bodies[1:], kind, make, rng, waits))
+    posts = _hold_one_back(bodies[1:], player.said[1:], rng) if rng.random() < 0.3 else bodies[1:]
+    groups = tuple(_delivery(posts, kind, make, rng, waits))
     return Script(index, kind, "/api/v1/sessions", bodies[0], starts, make.is_serial, groups)
 
 
@@ -91,219 +95,23 @@ def _offline(index: int, kind: str, bodies: list[bytes], rng: random.Random, sta
     return Script(index, f"offline {kind}", path, array, 2 if rng.random() < 0.4 else 1, True, ())
 
 
-def _perform(player: Player, waits: Waits, *, offline: bool) -> str:
-    """Let the player live a session; what kind it was, in words."""
-    rng = player.rng
-    live = not offline and rng.random() < 0.12
-    length = 86_400 if live else rng.choice((60, 90.5, 300, 1200, 2700))
-    player.playhead = rng.randrange(30_000, 80_000) * 1000 if live else 0
-    _start(player, length, live=live, offline=offline)
-    if not offline and rng.random() < 0.05:
-        return "no events"
-    if rng.random() < 0.35:
-        player.ad_break(rng.randrange(1, 4), is_closed=rng.random() < 0.95)
-        if rng.random() < 0.08:
-            return _leave(player, "pre-roll drop", offline=offline)
-    elif rng.random() < 0.3:
-        player.say("bufferStart")
-        player.wait(rng.randrange(200, 8000))
-    player.play()
-    for _ in range(rng.randrange(1, 9)):
-        rng.choice(_SCENES)(player)
-    if not offline and rng.random() < 0.04:
-        _stand_still(player, waits)
-        return "still"
-    if rng.random() < 0.2:
-        player.ad_break(rng.randrange(1, 3))
-    return _leave(player, "watched", offline=offline)
+def _hold_one_back(bodies: list[bytes], said: list[Document], rng: random.Random) -> list[bytes]:
+    """One event comes a dozen events late, after the reorder window has closed over its place.
 
-
-def _start(player: Player, length: float, *, live: bool, offline: bool) -> None:
-    rng = player.rng
-    params: Document = {
-        "analytics.trackingServer": "metrics.example.com",
-        "analytics.reportSuite": "fleet",
-        "visitor.marketingCloudOrgId": "0123456789ABCDEF01234567@AdobeOrg",
-        "media.id": f"content {rng.randrange(200)}",
-        "media.length": length,
-        "media.contentType": "live" if live else rng.choice(("vod", "VOD", "podcast", "song")),
-        "media.libraryVersion": player.make.library,
-        "media.playerName": "fleet player",
-        "media.channel": "fleet",
-    }
-    optional: Document = {
-        "media.name": "A/B film ÄÖ",
-        "media.streamType": rng.choice(("video", "audio")),
-        "media.resume": rng.random() < 0.5,
-        "media.sdkVersion": "1.2.3",
-        "media.show": "show",
-        "media.season": "2",
-        "media.genre": "drama, news",
-        "media.pass.auth": "true",
-        "media.showType": "0",
-        "analytics.visitorId": f"v{rng.randrange(10_000)}",
-        "visitor.marketingCloudUserId": f"{rng.randrange(10**12)}",
-        "visitor.customerIDs": {"crm": {"id": f"{rng.randrange(99)}", "authState": 1}},
-    }
-    params |= {key: value for key, value in optional.items() if rng.random() < 0.5}
-    for key in ("media.playerName", "media.channel"):
-        if player.make.library.startswith("ios") and rng.random() < 0.2:
-            del params[key]
-    if not player.make.library:
-        del params["media.libraryVersion"]
-    if offline and rng.random() < 0.7:
-        params["media.downloaded"] = True
-    meta = {"season": "S2", "tag.x": "Tiếng Việt"} if rng.random() < 0.4 else None
-    player.say("sessionStart", params=params, qoe=player.quality() if rng.random() < 0.3 else None, meta=meta)
-    player.ts += rng.choice((0, 0, 40, 1200))
-
-
-def _watch(player: Player) -> None:
-    player.watch(player.rng.randrange(3000, 90_000))
-
-
-def _pause(player: Player) -> None:
-    player.watch(player.rng.randrange(2000, 20_000))
-    player.pause(player.rng.randrange(500, 60_000))
-
-
-def _buffer(player: Player) -> None:
-    player.watch(player.rng.randrange(2000, 20_000))
-    player.buffer(player.rng.randrange(200, 9000))
-
-
-def _seek(player: Player) -> None:
-    player.watch(player.rng.randrange(4000, 25_000))
-    to = max(0, player.playhead + player.rng.choice((-30_000, -8000, 15_000, 40_000, 120_000)))
-    player.rng.choice((player.seek_as_pause, player.seek_untold))(to)
-
-
-def _stall(player: Player) -> None:
-    player.watch(player.rng.randrange(2000, 15_000))
-    player.stall(player.rng.randrange(1000, 45_000))
-
-
-def _mid_roll(player: Player) -> None:
-    player.watch(player.rng.randrange(3000, 30_000))
-    player.ad_break(player.rng.randrange(1, 3), is_closed=player.rng.random() < 0.97)
-
-
-def _paused_into_an_ad(player: Player) -> None:
-    """The SDKs tell the true state again after adStart: the same pauseStart, byte for byte, and both are meant."""
-    player.watch(player.rng.randrange(2000, 15_000))
-    player.paused_break(player.rng.randrange(500, 8000))
-
-
-def _quality(player: Player) -> None:
-    player.watch(player.rng.randrange(1000, 15_000))
-    player.say("bitrateChange", qoe=player.quality() if player.rng.random() < 0.9 else None)
-
-
-def _error(player: Player) -> None:
-    player.watch(player.rng.randrange(1000, 15_000))
-    player.fail(f"E{player.rng.randrange(5)}", player.rng.choice(("player", "external")))
-
-
-def _states(player: Player) -> None:
-    names = player.rng.sample(("fullscreen", "mute", "pictureInPicture", "inFocus", "custom.one"), 2)
-    if player.rng.random() < 0.5:
-        player.state(names[0], player.rng.randrange(1500, 30_000))
-        return
-    player.watch(1500)
-    player.update_states([], names)
-    player.watch(player.rng.randrange(1500, 20_000))
-    player.update_states(names[:1] if player.rng.random() < 0.3 else names, [])
-
-
-def _chapter(player: Player) -> None:
-    player.watch(player.rng.randrange(1500, 8000))
-    length = player.rng.randrange(5000, 60_000)
-    player.open_chapter(length)
-    player.watch(length // 2)
-    player.rng.choice((_watch, _pause, _stall, _mid_roll, _quality))(player)
-    ending = player.rng.random()
-    if ending < 0.6:
-        player.say("chapterComplete")
-    elif ending < 0.8:
-        player.say("chapterSkip")  # else the next chapter or the end closes it
-
-
-def _stall_over_a_chapter_end(player: Player) -> None:
-    """The chapter is reported, then the stall is found: its row is revised."""
-    player.watch(player.rng.randrange(1500, 8000))
-    player.open_chapter(30_000)
-    player.watch(player.rng.randrange(5000, 20_000))
-    player.say("ping")
-    player.wait(player.rng.randrange(1500, 9000))
-    player.say("chapterComplete")
-    player.wait(player.rng.randrange(1500, 9000))
-    player.say("ping")
-
-
-_SCENES = (
-    _watch,
-    _watch,
-    _watch,
-    _pause,
-    _buffer,
-    _seek,
-    _stall,
-    _mid_roll,
-    _paused_into_an_ad,
-    _quality,
-    _error,
-    _states,
-    _chapter,
-    _chapter,
-    _stall_over_a_chapter_end,
-)
-
-
-def _leave(player: Player, kind: str, *, offline: bool) -> str:
-    rng = player.rng
-    if kind == "watched":
-        player.watch(rng.randrange(1500, 20_000))
-    ending = rng.random()
-    if ending < 0.2 and not offline:
-        return f"{kind}, abandoned"
-    if ending < 0.4:
-        player.say("sessionEnd")
-        return f"{kind}, ended"
-    if kind != "watched":
-        player.say("sessionEnd")
-        return f"{kind}, ended"
-    player.say("sessionComplete")
-    if ending > 0.8:
-        return _replay(player, offline=offline)
-    if ending > 0.65:
-        player.ts += 500
-        player.say("sessionEnd")
-    return f"{kind}, completed"
-
-
-def _replay(player: Player, *, offline: bool) -> str:
-    """It starts again after it was complete: the numbers change once more."""
-    player.ts += player.rng.randrange(1000, 5000)
-    player.playhead = 0
-    player.play()
-    player.watch(player.rng.randrange(1500, 30_000))
-    ending = player.rng.choice(("sessionComplete", "sessionEnd", "" if not offline else "sessionEnd"))
-    if ending:
-        player.say(ending)
-    return f"replayed, {ending or 'abandoned'}"
-
-
-def _stand_still(player: Player, waits: Waits) -> None:
-    """Paused until the playhead has not moved for too long, and pinging on.
-
-    It plays a little before: whether a playhead that comes back from an ad has moved is nowhere said.
+    Only kinds that say nothing about the playhead's way or the play state are held back, and only where the playhead
+    stands at both places: what a late playhead means is nowhere said.
     """
-    player.watch(1500)
-    player.say("pauseStart")
-    step = max(1000, round((waits.still + waits.grace) * 1000 / 20))
-    for _ in range(24):
-        player.ts += step
-        player.say("ping")
+    fits = [
+        at
+        for at, document in enumerate(said[:-_LATE_BY])
+        if document["eventType"] in ("error", "bitrateChange", "ping")
+        and document["playerTime"]["playhead"] == said[at + _LATE_BY]["playerTime"]["playhead"]
+        and bodies.count(bodies[at]) == 1
+    ]
+    if not fits:
+        return bodies
+    at = rng.choice(fits)
+    return [*bodies[:at], *bodies[at + 1 : at + 1 + _LATE_BY], bodies[at], *bodies[at + 1 + _LATE_BY :]]
 
 
 def _delivery(

@@ -200,9 +200,15 @@ class SessionTruth:
         assert self.story is not None
         if self.story.stands_still_ms(event) > self.timeouts.still + self.timeouts.grace:
             deadline = self.story.timeline.moved_at + self.timeouts.still
-            on_our_clock = (self.folded or [self.story.start])[-1].received_at + max(0, deadline - self.story.last_ts)
+            on_our_clock = self._received_so_far()[-1] + max(0, deadline - self.story.last_ts)
             # A deadline in the player's time: printed as such, or as the same moment on the door's clock.
             self._expire("timeoutStill", OneOf((deadline, on_our_clock)))
+
+    def _received_so_far(self) -> tuple[int, int]:
+        """`receivedAt` of the event folded last, and the highest of all that are folded."""
+        assert self.story is not None
+        received = [event.received_at for event in (self.story.start, *self.folded)]
+        return received[-1], max(received)
 
     def _expire_if_due(self, clock: int) -> None:
         """Idle and cap, by the lane's clock before the record that moved it there is folded."""
@@ -234,7 +240,7 @@ class SessionTruth:
         notes = [*story.close_open("timeout"), Note("session-close", None, reason)]
         stamp: Any = Maybe(closed_at) if story.completed else closed_at
         # The session's last record: as it arrived, or the last one that was folded before it stood too long.
-        received = OneOf((self._last.received_at, (self.folded or [story.start])[-1].received_at))
+        received = OneOf((self._last.received_at, *self._received_so_far()))
         self._emit(notes, Moment(story.last_ts, received if reason == "timeoutStill" else received.plain, stamp, since))
         self.closed = True
 
