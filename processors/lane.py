@@ -121,7 +121,7 @@ class Lane:
         position = await log.committed()
         parked = await self._restored(log)
         self.unready = None
-        turns = _Turns(log, parked.fold, position, self._shared)
+        turns = _Turns(log, parked.fold, position, self._shared, self._stopping)
         try:
             while not self._stopping.is_set():
                 await turns.turn()
@@ -162,9 +162,10 @@ class Lane:
 class _Turns:
     """The loop of an open lane. `position`: where the next read begins."""
 
-    def __init__(self, log: LaneLog, fold: Fold, position: int, shared: Shared) -> None:
+    def __init__(self, log: LaneLog, fold: Fold, position: int, shared: Shared, stopping: asyncio.Event) -> None:
         self.position = position
         self.state_changed = False
+        self._stopping = stopping
         self._log = log
         self._fold = fold
         self._partition = log.partition
@@ -192,7 +193,7 @@ class _Turns:
     async def _gather(self) -> None:
         """Read until it is time to commit. Returns at once when there is work and a commit is due."""
         settings = self._settings
-        while True:
+        while not self._stopping.is_set():
             room = settings.batch_records - len(self._waiting)
             if room <= 0 or self._waiting_bytes >= settings.batch_bytes:
                 return
