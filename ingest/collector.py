@@ -26,7 +26,8 @@ class Rules:
     """What the front door accepts, and how long it waits.
 
     `append_seconds` is a second lock behind the log's own bound. A batch has longer: it is worth finishing when its
-    client has given up, for the client's next attempt is the same batch.
+    client has given up, for the client's next attempt is the same batch. `batch_turn_seconds`: how long it may wait
+    until those before it have been judged.
     """
 
     profile: Profile = Profile.LENIENT
@@ -34,7 +35,7 @@ class Rules:
     max_batch_bytes: int = 8 * 1024 * 1024
     max_batch_events: int = 20_000
     append_seconds: float = 2.8
-    batch_judge_seconds: float = 2.5
+    batch_turn_seconds: float = 2.0
     batch_append_seconds: float = 10.0
 
 
@@ -64,6 +65,7 @@ class Collector:
         self._batch_limits = codec.BatchLimits(rules.max_batch_events, rules.max_event_bytes)
         # One thread: judging a batch takes the interpreter from the loop for moments, two at once would be felt.
         self._judge = ThreadPoolExecutor(1, thread_name_prefix="batch-judge")
+        self._turn = asyncio.Semaphore(1)
 
     def admit(self, sid: str) -> None:
         """Refuse an id that we never issued; needs neither the body nor a look-up."""
@@ -177,14 +179,17 @@ class Collector:
                 self.counts.append_outcomes_unknown += 1
 
     async def _judged(self, body: bytes) -> codec.ParsedBatch:
-        judging = asyncio.get_running_loop().run_in_executor(
-            self._judge, codec.parse_batch, body, self.rules.profile, self._batch_limits
-        )
         try:
-            async with asyncio.timeout(self.rules.batch_judge_seconds):
-                return await judging
+            async with asyncio.timeout(self.rules.batch_turn_seconds):
+                await self._turn.acquire()
         except TimeoutError:
             raise Problem("overloaded", "Too many batches are waiting; please send it again later") from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._judge, codec.parse_batch, body, self.rules.profile, self._batch_limits
+            )
+        finally:
+            self._turn.release()
 
 
 def _misplaced(path: str, message: str) -> Problem:

@@ -230,8 +230,10 @@ async def test_two_batches_at_once_are_both_taken():
         assert len({answer.sid for answer in answers}) == 4
 
 
-async def test_a_batch_that_would_wait_too_long_for_its_judge_is_503():
-    async with open_door(batch_judge_seconds=0.0) as door:
-        answer = await door.post("/api/v1/downloaded", batch(PLAY))
-        assert (answer.status, answer.document["code"]) == (503, "overloaded")
-        assert door.log.records == []
+async def test_a_batch_that_waits_too_long_for_its_turn_is_503():
+    async with open_door(batch_turn_seconds=0.05) as door:
+        async with door.collector._turn:
+            answer = await door.post("/api/v1/downloaded", batch(PLAY))
+            assert (answer.status, answer.document["code"]) == (503, "overloaded")
+            assert door.log.records == []
+        assert (await door.post("/api/v1/downloaded", batch(PLAY))).status == 201
