@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer import sender
 
 from schemas.records import LogUnavailable
@@ -95,6 +95,10 @@ class KafkaClients:
         """Stop it for good, as the function of this name says."""
         await discard(producer)
 
+    def is_fenced(self, producer: AIOKafkaProducer) -> bool:
+        """Whether a successor has been seen."""
+        return is_fenced(producer)
+
     def group_consumer(self, group: str, slot: str) -> AIOKafkaConsumer:
         """A static member of a group, to be subscribed and `started`; it does not leave the group when it stops."""
         return AIOKafkaConsumer(
@@ -148,7 +152,28 @@ async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> 
     with contextlib.suppress(Exception):
         async with asyncio.timeout(seconds):
             await producer.client.close()
-    producer._message_accumulator.fail_all(KafkaError("this producer was discarded"))  # noqa: SLF001
+    _hush(producer)
+
+
+def is_fenced(producer: AIOKafkaProducer) -> bool:
+    """Has a successor with the same transactional id been seen, whatever the last call has raised?"""
+    task = producer._sender.sender_task  # noqa: SLF001
+    return task is not None and task.done() and not task.cancelled() and isinstance(task.exception(), ProducerFenced)
+
+
+def _hush(producer: AIOKafkaProducer) -> None:
+    """Fail what still waits, and look at every failure that nobody else will: asyncio reports the others as lost."""
+    accumulator = producer._message_accumulator  # noqa: SLF001
+    batches = [batch for waiting in accumulator._batches.values() for batch in waiting]  # noqa: SLF001
+    # Its own callback expects every batch that was ever sent among the pending, also one that waits to be sent again.
+    accumulator._pending_batches.update(batch for batch in batches if batch.retry_count)  # noqa: SLF001
+    accumulator.fail_all(KafkaError("this producer was discarded"))
+    futures = [batch._drain_waiter for batch in (*batches, *accumulator._pending_batches)]  # noqa: SLF001
+    if producer._txn_manager is not None:  # noqa: SLF001
+        futures.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
 
 
 async def live_nodes(bootstrap: str) -> int:

@@ -44,6 +44,7 @@ class KafkaLaneGroup:
         self._fenced_at: dict[int, float] = {}
         self._membership: Membership | None = None
         self._closed = False
+        self._lanes: set[KafkaLane] = set()
         self._announcing: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -86,12 +87,14 @@ class KafkaLaneGroup:
         origin = Origin(self.name, self._topic, partition, identity)
         lane = KafkaLane(self._producers, self._tail, origin, self._lane_fenced)
         await lane.open()
+        self._lanes = {other for other in self._lanes if not other.closed} | {lane}
         return lane
 
     async def close(self) -> None:
         """See LaneGroup.close."""
         self._closed = True
         await self._announce()
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
         membership, self._membership = self._membership, None
         if membership is not None:
             await membership.close()

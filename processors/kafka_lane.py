@@ -30,6 +30,10 @@ class Producers(Protocol):
         """Started, every predecessor of this id fenced and its open transaction aborted. LogUnavailable."""
         ...
 
+    def is_fenced(self, producer: AIOKafkaProducer) -> bool:
+        """Has it met a successor?"""
+        ...
+
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Nothing of it is delivered after this returns. Never raises."""
         ...
@@ -83,6 +87,7 @@ class KafkaLane:
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._cursor: Cursor | None = None
         self._fenced = False
+        self.closed = False
         self._discarding: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -141,24 +146,21 @@ class KafkaLane:
             async with asyncio.timeout(COMMIT_SECONDS):
                 producer = await self._with_sequences_left(producer)
                 await self._transaction(producer, records, next_offset)
-        except LogUnavailable:
+        except asyncio.CancelledError:
             self._give_up(producer)
             raise
-        except (ProducerFenced, InvalidProducerEpoch) as fenced:
-            self._give_up(producer)
-            self._fenced = True
-            self._on_fenced(self.partition)
-            raise LaneFenced(f"lane {self.partition} has a successor") from fenced
         except Exception as failure:
             # aiokafka raises what it likes when a transaction is broken, AssertionError too. All mean: unknown.
             self._give_up(producer)
+            if isinstance(failure, (ProducerFenced, InvalidProducerEpoch)) or self._producers.is_fenced(producer):
+                self._fenced = True
+                self._on_fenced(self.partition)
+                raise LaneFenced(f"lane {self.partition} has a successor") from failure
             raise LogUnavailable(f"lane {self.partition}: {failure!r}") from failure
-        except BaseException:
-            self._give_up(producer)
-            raise
 
     async def close(self) -> None:
         """See LaneLog.close."""
+        self.closed = True
         if self._cursor is not None:
             self._cursor.close()
             self._cursor = None
@@ -182,7 +184,7 @@ class KafkaLane:
             self._sequences[tp] += len(its_records)
             waiting += await _send(producer, tp, its_records)
         offsets = {TopicPartition(self._origin.topic, self.partition): next_offset}
-        waiting.append(asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._origin.group)))
+        waiting.append(_seen(asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._origin.group))))
         # A failed record does not stop a commit: offset kept, record lost. So every outcome is seen first.
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         for outcome in outcomes:
@@ -213,9 +215,15 @@ async def _send(producer: AIOKafkaProducer, tp: TopicPartition, records: list[Re
     stamp = time.time_ns() // 1_000_000
     for record in records:
         if batch.append(timestamp=stamp, key=record.key, value=record.value) is None:
-            sent.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+            sent.append(_seen(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
             batch = producer.create_batch()
             batch.append(timestamp=stamp, key=record.key, value=record.value)
     batch.close()
-    sent.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+    sent.append(_seen(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
     return sent
+
+
+def _seen(delivery: Delivery) -> Delivery:
+    """Its failure is not reported as lost when another one is raised before it."""
+    delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return delivery

@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer import sender
-from aiokafka.producer.message_accumulator import MessageAccumulator
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import AddPartitionsToTxnHandler, Sender
+from aiokafka.structs import TopicPartition
 
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients, Security
@@ -34,7 +35,16 @@ async def test_the_private_names_that_discarding_needs_are_there() -> None:
     assert callable(producer._message_accumulator.fail_all)
     assert callable(producer.client.close)
     assert producer._sender.sender_task is None
+    assert producer._message_accumulator._batches == {}
+    assert producer._message_accumulator._pending_batches == set()
+    assert producer._txn_manager is None
     await producer.stop()
+    transactional = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="x")
+    assert transactional._txn_manager._transaction_waiter is None
+    builder = transactional.create_batch()
+    batch = MessageBatch(TopicPartition("t", 0), builder, 1, 0)
+    assert isinstance(batch._drain_waiter, asyncio.Future)
+    await transactional.stop()
 
 
 def test_the_wait_between_transactions_is_read_when_it_is_needed() -> None:
