@@ -15,7 +15,15 @@ from deploy.admin import Readiness, listen, listen_admin, make_admin
 from deploy.embedded import EmbeddedLog, EmbeddedLogRefused, wall_clock
 from deploy.failure import Failure
 from deploy.page import Where, add_page
-from deploy.process import cut_short_after, serving, stop_on_signals, tls_context, until_ready, until_stopped
+from deploy.process import (
+    calm_collector,
+    cut_short_after,
+    serving,
+    stop_on_signals,
+    tls_context,
+    until_ready,
+    until_stopped,
+)
 from deploy.reading import open_reader
 from deploy.secret_file import keep_secret
 from deploy.settings import Settings
@@ -75,6 +83,7 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         await stack.enter_async_context(serving_door)
 
         if await until_ready(readiness, stop):
+            calm_collector()
             announce(where)
         await until_stopped(stop, (working, following))
 
