@@ -110,6 +110,12 @@ def test_a_ts_is_taken_exactly_up_to_64_bits(ts: int) -> None:
             assert ("playerTime.ts", "int64") in [violation[:2] for violation in error.violations]
 
 
+@pytest.mark.parametrize("ts", [2**63, 2**64 - 1, 2**64, -(2**64)])
+def test_a_record_with_a_ts_beyond_64_bits_is_undecodable(ts: int) -> None:
+    assert decoded(ping(ts=str(ts))) is None
+    assert decoded(ping(ts=str(ts), more=',"params":{"x":1}')) is None
+
+
 @pytest.mark.parametrize("spelled", ["1.7672256e12", "1767225600000.0", "17672256E5", "1767225600000"])
 def test_a_whole_number_is_read_as_one_however_it_is_spelled(spelled: str) -> None:
     event = codec.decode_event(codec.parse_event(ping(ts=spelled), Profile.LENIENT).body)
