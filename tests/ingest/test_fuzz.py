@@ -366,7 +366,7 @@ def mangled(draw, sid):
     return data
 
 
-@cases(1000)
+@cases(800)
 @given(data=st.data(), cuts=st.lists(st.integers(min_value=0, max_value=1000), max_size=3))
 def test_any_framing(ground, data, cuts):
     odd = data.draw(mangled(ground.sid.encode()))
