@@ -1,17 +1,31 @@
 """The settings of every process: the only reader of the environment."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from deploy.readings import (
+    FILE,
+    NAME,
+    SECRET_BYTES,
+    TEXT,
+    YES_NO,
+    Reading,
+    choice,
+    number,
+    parse_bootstrap,
+    parse_secrets,
+    parse_text,
+    seconds,
+    whole,
+)
 from ingest.peers import PeerPrivacy
 from processors.session.rules import Rules
 from schemas.validation import Profile
 
 PREFIX: Final = "MEDIABEAT_"
-SECRET_BYTES: Final = 32
 ADMIN_PORT_FROM: Final = 8081
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -40,6 +54,7 @@ class Settings:
     session_cap_ms: int
     grace_ms: int
     reorder_window_ms: int
+    reorder_window_events: int
     heartbeat_interval_ms: int
     commit_interval_ms: int
     max_event_bytes: int
@@ -60,6 +75,8 @@ class Settings:
     kafka_ssl_password: str | None
     tls_cert: Path | None
     tls_key: Path | None
+    switches: tuple[tuple[str, Any], ...]
+    """Fields of Rules beyond the times above, in the order of SETTINGS."""
 
     def rules(self) -> Rules:
         """How sessions are read, as the machine wants it."""
@@ -69,15 +86,10 @@ class Settings:
             session_cap_ms=self.session_cap_ms,
             grace_ms=self.grace_ms,
             reorder_window_ms=self.reorder_window_ms,
+            reorder_window_events=self.reorder_window_events,
             heartbeat_interval_ms=self.heartbeat_interval_ms,
+            **dict(self.switches),
         )
-
-
-class Reading(NamedTuple):
-    """How the text of a setting becomes its value: `parse` raises ValueError on what `allowed` leaves out."""
-
-    parse: Callable[[str], Any]
-    allowed: str
 
 
 class Setting(NamedTuple):
@@ -99,75 +111,9 @@ class Setting(NamedTuple):
         return "--" + self.name.lower().replace("_", "-")
 
 
-def _between(low: int, high: int) -> Callable[[int], int]:
-    def judge(number: int) -> int:
-        if not low <= number <= high:
-            raise ValueError(number)
-        return number
-
-    return judge
-
-
-def _whole(low: int, high: int) -> Reading:
-    judge = _between(low, high)
-    return Reading(lambda text: judge(int(text)), f"a whole number from {low} to {high}")
-
-
-def _seconds(low: float, high: float) -> Reading:
-    judge = _between(round(low * 1000), round(high * 1000))
-    return Reading(lambda text: judge(round(float(text) * 1000)), f"seconds, from {low:g} to {high:g}")
-
-
-def _choice(*allowed: str, fold: Callable[[str], str] = str.lower) -> Reading:
-    known = frozenset(allowed)
-
-    def parse(text: str) -> str:
-        if fold(text) not in known:
-            raise ValueError(text)
-        return fold(text)
-
-    return Reading(parse, "one of " + ", ".join(allowed))
-
-
-def _parse_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError(text)
-    return text.strip()
-
-
-def _parse_name(text: str) -> str:
-    # Topic groups, transactional ids and lock files are made of it.
-    if not text or len(text) > 100 or not all(c.isalnum() or c in "._-" for c in text):
-        raise ValueError(text)
-    return text
-
-
-def _parse_secrets(text: str) -> tuple[bytes, ...]:
-    secrets = tuple(part.strip().encode() for part in text.split(","))
-    if any(len(secret) < SECRET_BYTES for secret in secrets):
-        raise ValueError("short")
-    return secrets
-
-
-def _parse_bootstrap(text: str) -> str:
-    for address in text.split(","):
-        host, colon, port = address.strip().rpartition(":")
-        if not (host and colon) or not 0 < int(port) < 65536:
-            raise ValueError(text)
-    return text
-
-
-def _parse_file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise ValueError(text)
-    return path
-
-
-_TEXT: Final = Reading(_parse_text, "any text")
-_NAME: Final = Reading(_parse_name, "at most 100 letters, digits, '.', '_' or '-'")
-_FILE: Final = Reading(_parse_file, "the path of a file that exists")
 _DAY: Final = 86_400
+_RULE: Final = "rules."
+_RULES: Final = frozenset(field.name for field in fields(Rules))
 
 
 def _plain(name: str, reading: Reading, default: str | None, text: str, *, is_secret: bool = False) -> Setting:
@@ -178,32 +124,38 @@ def _time(name: str, reading: Reading, default: str, text: str) -> Setting:
     return Setting(name, reading, default, text, name.lower() + "_ms")
 
 
+def _switch(name: str, reading: Reading, default: str, text: str) -> Setting:
+    """One reading of the report rules, of those `processors.session.rules.Rules` explains."""
+    field = name.lower() if name.lower() in _RULES else name.lower() + "_ms"
+    return Setting(name, reading, default, text, _RULE + field)
+
+
 SETTINGS: Final = (
     _plain(
         "BOOTSTRAP",
-        Reading(_parse_bootstrap, "host:port, several separated by commas"),
+        Reading(parse_bootstrap, "host:port, several separated by commas"),
         None,
         "address of Kafka; absent where the embedded log is meant",
     ),
     _plain(
         "DATA",
-        Reading(lambda text: Path(_parse_text(text)), "a directory"),
+        Reading(lambda text: Path(parse_text(text)), "a directory"),
         "mediabeat-data",
         "where the embedded log lives",
     ),
-    _plain("PORT", _whole(0, 65535), "8080", "where players post to; 0 takes any free port"),
-    _plain("HOST", _TEXT, "127.0.0.1", "address to listen on; 0.0.0.0 to be reached from other machines"),
-    _plain("ADMIN_PORT", _whole(0, 65535), None, "the operator's port; without it the next free one from 8081"),
+    _plain("PORT", whole(0, 65535), "8080", "where players post to; 0 takes any free port"),
+    _plain("HOST", TEXT, "127.0.0.1", "address to listen on; 0.0.0.0 to be reached from other machines"),
+    _plain("ADMIN_PORT", whole(0, 65535), None, "the operator's port; without it the next free one from 8081"),
     _plain(
         "SECRET",
-        Reading(_parse_secrets, f"at least {SECRET_BYTES} bytes each, separated by commas"),
+        Reading(parse_secrets, f"at least {SECRET_BYTES} bytes each, separated by commas"),
         None,
         "keys of session ids: the first signs, all verify; the embedded log makes and keeps its own",
         is_secret=True,
     ),
     _plain(
         "PARTITIONS",
-        _whole(1, 1024),
+        whole(1, 1024),
         None,
         "partitions of every topic (12 for new ones); stops the start if the log has others",
     ),
@@ -213,41 +165,61 @@ SETTINGS: Final = (
         "lenient",
         "how documents are judged",
     ),
-    _time("IDLE_TIMEOUT", _seconds(0.1, 7 * _DAY), "600", "silence that ends a session"),
-    _time("STILL_TIMEOUT", _seconds(0.1, 7 * _DAY), "1800", "unmoved playhead that ends a session"),
-    _time("SESSION_CAP", _seconds(1, 30 * _DAY), "86400", "the longest a session may last"),
-    _time("GRACE", _seconds(0, _DAY), "60", "added to every timeout before it strikes"),
-    _time("REORDER_WINDOW", _seconds(0, 600), "5", "how long an event may wait for an earlier one"),
-    _time("HEARTBEAT_INTERVAL", _seconds(0.1, _DAY), "30", "between two heartbeat rows of an open session"),
-    _time("COMMIT_INTERVAL", _seconds(0.001, 10), "0.1", "the least time between two commits of a lane"),
-    _plain("MAX_EVENT_BYTES", _whole(1024, 900_000), "65536", "largest single event"),
-    _plain("MAX_BATCH_BYTES", _whole(1024, 256 * 1024 * 1024), "8388608", "largest offline batch"),
-    _plain("MAX_BATCH_EVENTS", _whole(1, 1_000_000), "20000", "most events in an offline batch"),
-    _plain("GROUP", _NAME, "mediabeat", "the workers' consumer group"),
-    _plain("SLOT", _NAME, None, "a worker's unique name; without it <host>-<n>, n the first that is free"),
-    _time("GRACE_STOP", _seconds(0.1, 3600), "20", "how long a stop may take"),
-    _plain("PEER_PRIVACY", _choice("full", "truncated", "none"), "truncated", "how much of a player's address is kept"),
-    _plain("LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "the least severity that is logged"),
+    _time("IDLE_TIMEOUT", seconds(0.1, 7 * _DAY), "600", "silence that ends a session"),
+    _time("STILL_TIMEOUT", seconds(0.1, 7 * _DAY), "1800", "unmoved playhead that ends a session"),
+    _time("SESSION_CAP", seconds(1, 30 * _DAY), "86400", "the longest a session may last"),
+    _time("GRACE", seconds(0, _DAY), "60", "added to every timeout before it strikes"),
+    _time("REORDER_WINDOW", seconds(0, 600), "5", "how long an event may wait for an earlier one"),
+    _time("HEARTBEAT_INTERVAL", seconds(0.1, _DAY), "30", "between two heartbeat rows of an open session"),
+    _time("COMMIT_INTERVAL", seconds(0.001, 10), "0.1", "the least time between two commits of a lane"),
+    _plain("MAX_EVENT_BYTES", whole(1024, 900_000), "65536", "largest single event"),
+    _plain("MAX_BATCH_BYTES", whole(1024, 256 * 1024 * 1024), "8388608", "largest offline batch"),
+    _plain("MAX_BATCH_EVENTS", whole(1, 1_000_000), "20000", "most events in an offline batch"),
+    _plain("GROUP", NAME, "mediabeat", "the workers' consumer group"),
+    _plain("SLOT", NAME, None, "a worker's unique name; without it <host>-<n>, n the first that is free"),
+    _time("GRACE_STOP", seconds(0.1, 3600), "20", "how long a stop may take"),
+    _plain("PEER_PRIVACY", choice("full", "truncated", "none"), "truncated", "how much of a player's address is kept"),
+    _plain("LOG_LEVEL", choice("debug", "info", "warning", "error"), "info", "the least severity that is logged"),
     _plain(
         "KAFKA_SECURITY_PROTOCOL",
-        _choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL", fold=str.upper),
+        choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL", fold=str.upper),
         "PLAINTEXT",
         "how Kafka is spoken to",
     ),
     _plain(
         "KAFKA_SASL_MECHANISM",
-        _choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", fold=str.upper),
+        choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", fold=str.upper),
         None,
         "how we prove to Kafka who we are",
     ),
-    _plain("KAFKA_SASL_USERNAME", _TEXT, None, "name at Kafka"),
-    _plain("KAFKA_SASL_PASSWORD", _TEXT, None, "password at Kafka", is_secret=True),
-    _plain("KAFKA_SSL_CAFILE", _FILE, None, "certificates that Kafka's are checked with; without it the system's"),
-    _plain("KAFKA_SSL_CERTFILE", _FILE, None, "our certificate for Kafka"),
-    _plain("KAFKA_SSL_KEYFILE", _FILE, None, "its key"),
-    _plain("KAFKA_SSL_PASSWORD", _TEXT, None, "password of that key", is_secret=True),
-    _plain("TLS_CERT", _FILE, None, "certificate chain of the front door, PEM; with TLS_KEY it speaks https"),
-    _plain("TLS_KEY", _FILE, None, "key of that certificate, PEM"),
+    _plain("KAFKA_SASL_USERNAME", TEXT, None, "name at Kafka"),
+    _plain("KAFKA_SASL_PASSWORD", TEXT, None, "password at Kafka", is_secret=True),
+    _plain("KAFKA_SSL_CAFILE", FILE, None, "certificates that Kafka's are checked with; without it the system's"),
+    _plain("KAFKA_SSL_CERTFILE", FILE, None, "our certificate for Kafka"),
+    _plain("KAFKA_SSL_KEYFILE", FILE, None, "its key"),
+    _plain("KAFKA_SSL_PASSWORD", TEXT, None, "password of that key", is_secret=True),
+    _plain("TLS_CERT", FILE, None, "certificate chain of the front door, PEM; with TLS_KEY it speaks https"),
+    _plain("TLS_KEY", FILE, None, "key of that certificate, PEM"),
+    _plain("REORDER_WINDOW_EVENTS", whole(1, 1000), "10", "how many events may wait so; the first in order then goes"),
+    _switch("RESUMED_IS_START", YES_NO, "true", "a resumed session counts as a media start too"),
+    _switch("UNFINISHED_ROWS", YES_NO, "true", "skipped and abandoned ads and chapters have rows"),
+    _switch("BREAK_GAP", choice("content", "none"), "content", "who gets the play time between two ads of a break"),
+    _switch("ERROR_INTERRUPTS", YES_NO, "false", "an error stops the clocks until the player says more"),
+    _switch("BRIDGE_ZERO_LENGTH_PLAY", YES_NO, "true", "a play of no length splits no pause and no buffering"),
+    _switch("MARKER_RULE", choice("crossing", "reached"), "crossing", "what sets a progress marker"),
+    _switch("LIVE_MARKERS", choice("fromZero", "always", "never", fold=str), "fromZero", "markers of live content"),
+    _switch("LIVE_ZERO_SECONDS", number(0, 3600), "10", "a first playhead up to here counts from zero"),
+    _switch("SEGMENT_MINUTES", whole(1, 60), "1", "what the ends of a segment are rounded out to"),
+    _switch("MAX_RATE", number(1, 100), "2", "how much faster than the clock a playhead may run before it is a seek"),
+    _switch("SEEK_SLACK_SECONDS", number(0, 3600), "2", "and how far ahead of it"),
+    _switch("STALL_EVENTS", whole(2, 100), "3", "so many events with an unmoved playhead make a stall"),
+    _switch("STALL_MIN", seconds(0, 3600), "3", "the shortest stall"),
+    _switch("BPS_FROM", whole(0, 10**9), "100000", "bitrates from here on are bits per second; 0: none is"),
+    _switch("CHAPTER_ID", choice("index", "offset"), "index", "what a chapter's id is made of"),
+    _switch("LAST_CALL", choice("event", "action"), "event", "what secondsSinceLastCall counts from"),
+    _switch("GAP_CAP", seconds(0, _DAY), "0", "the most that one gap between events adds; 0: no cap"),
+    _switch("LONG_GAP", seconds(0, 7 * _DAY), "60", "a gap in play beyond it raises the flag longGap"),
+    _switch("CLOCK_JUMP", seconds(1, 30 * _DAY), "604800", "a gap beyond it is a clock that was set, not time"),
 )
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
@@ -261,7 +233,8 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
     flags = flags or {}
     environ = os.environ if environ is None else environ
     values = {setting.field: _value(setting, flags.get(setting.name), environ) for setting in SETTINGS}
-    settings = Settings(**values)
+    switches = tuple((name.removeprefix(_RULE), values.pop(name)) for name in list(values) if name.startswith(_RULE))
+    settings = Settings(**values, switches=switches)
     _judge_together(settings)
     return settings
 
@@ -281,7 +254,7 @@ def _value(setting: Setting, flag: str | None, environ: Mapping[str, str]) -> An
         return () if setting.name == "SECRET" else None
     try:
         return setting.reading.parse(text)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, KeyError):
         shown = "(not shown)" if setting.is_secret else repr(text)
         raise WrongSetting(f"{named} is {shown}; allowed: {setting.reading.allowed}") from None
 
@@ -307,5 +280,6 @@ def _judge_together(settings: Settings) -> None:
 
 
 # A setting without a field, or a field without a setting, is our mistake: it shows at import, not in production.
-if {setting.field for setting in SETTINGS} != {field.name for field in fields(Settings)}:
+_FIELDS: Final = {setting.field for setting in SETTINGS if not setting.field.startswith(_RULE)} | {"switches"}
+if {field.name for field in fields(Settings)} != _FIELDS:
     raise AssertionError("SETTINGS and Settings differ")

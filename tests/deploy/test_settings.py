@@ -1,4 +1,5 @@
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,28 @@ def test_times_are_written_in_seconds_and_may_have_fractions() -> None:
     assert found.rules().idle_timeout_ms == 2500
 
 
+def test_every_switch_of_the_report_rules_is_a_setting() -> None:
+    reached = {field for setting in SETTINGS for field in (setting.field.removeprefix("rules."),)}
+
+    assert {field.name for field in fields(Rules)} <= reached
+
+
+def test_the_switches_of_the_report_rules_can_be_turned() -> None:
+    found = load(
+        {"MARKER_RULE": "reached", "ERROR_INTERRUPTS": "True", "LIVE_MARKERS": "never"},
+        {"MEDIABEAT_GAP_CAP": "1.5", "MEDIABEAT_MAX_RATE": "3.5", "MEDIABEAT_REORDER_WINDOW_EVENTS": "20"},
+    ).rules()
+
+    assert found == Rules(
+        marker_rule="reached",
+        error_interrupts=True,
+        live_markers="never",
+        gap_cap_ms=1500,
+        max_rate=3.5,
+        reorder_window_events=20,
+    )
+
+
 def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
     environ = {"MEDIABEAT_PORT": "9000", "MEDIABEAT_HOST": "::1"}
 
@@ -104,6 +127,12 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("TLS_CERT", "/no/such/file"),
+        ("MARKER_RULE", "landing"),
+        ("LIVE_MARKERS", "fromzero"),
+        ("UNFINISHED_ROWS", "yes"),
+        ("MAX_RATE", "0.5"),
+        ("MAX_RATE", "nan"),
+        ("STALL_EVENTS", "1"),
     ],
 )
 def test_a_wrong_value_names_itself_and_what_is_allowed(name: str, value: str) -> None:
