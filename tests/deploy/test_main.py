@@ -24,8 +24,8 @@ def test_the_help_of_a_command_names_its_settings_both_ways(name: str, capsys: p
     exit_status(name, "--help")
 
     out = capsys.readouterr().out
-    assert "--data" in out
-    assert "[MEDIABEAT_DATA]" in " ".join(out.split())
+    assert "--log-level" in out
+    assert "[MEDIABEAT_LOG_LEVEL]" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
