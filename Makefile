@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 KAFKA_PORT ?= 9092
 
-.PHONY: run test check bench kafka kafka-stop kafka-3 install dev clean
+.PHONY: run test check bench chaos kafka kafka-stop kafka-3 install dev clean
 install: $(VENV)/.run
 dev: $(VENV)/.dev
 
@@ -43,6 +43,9 @@ check: dev  ## lint, types, import rules, schema examples
 bench: $(VENV)/.bench  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
 	$(BIN)/python -m tests.bench.worker
+
+chaos: dev  ## kill -9 and SIGSTOP of workers, doors and brokers under load, for minutes
+	$(BIN)/python -m pytest -m chaos tests/chaos -s
 
 kafka: dev  ## a real one-node broker on 127.0.0.1:9092 (KAFKA_PORT moves it)
 	@$(BIN)/python -m deploy.broker start --port $(KAFKA_PORT)
