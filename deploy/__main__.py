@@ -19,6 +19,9 @@ INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "run": "everything in one process on the embedded log",
+    "ingest": "front doors on Kafka",
+    "worker": "lanes on Kafka",
+    "topics": "make the topics on Kafka, or check them",
     "tail": "print the records of a topic as JSON lines",
     "replay": "put rejects back through the door after a fix",
     "fleet": "simulated players, and the check of every report row against the truth",

@@ -6,12 +6,19 @@ from deploy.readers import TopicReader, embedded_reader
 from deploy.replay import Positions
 from deploy.replay_file import FilePositions
 from deploy.settings import Settings
+from schemas.records import LogUnavailable
 
 
 async def open_reader(settings: Settings) -> TopicReader:
     """Reads the topics of the log that the settings name: Kafka with BOOTSTRAP, else the embedded log of DATA."""
     if settings.bootstrap is not None:
-        raise Failure("reading from Kafka is not there yet: leave --bootstrap out")
+        from deploy.kafka_reader import kafka_reader
+        from deploy.kafka_settings import kafka_clients
+
+        try:
+            return await kafka_reader(kafka_clients(settings))
+        except LogUnavailable as away:
+            raise Failure(str(away)) from away
     try:
         return embedded_reader(settings.data)
     except EmbeddedLogRefused as refused:

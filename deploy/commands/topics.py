@@ -1,0 +1,51 @@
+"""Make the topics on a Kafka cluster, or name each difference between them and what they should be.
+
+`create` makes those that do not exist, with their settings, and leaves the others alone. `check` prints one line for
+each difference and exits with status 1 when there is one. All topics have the same number of partitions (PARTITIONS,
+12 unless set), fixed when they are made.
+"""
+
+import argparse
+import sys
+from typing import Final
+
+from deploy import loop, settings
+from deploy.failure import Failure
+from deploy.settings import Settings
+from schemas import topics
+
+SETTINGS: Final = (*settings.KAFKA, "PARTITIONS")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("create", "check"))
+    parser.add_argument("--replication", type=int, default=1, metavar="N", help="copies of each partition (create)")
+
+
+def execute(arguments: argparse.Namespace, settings_given: Settings) -> int | None:
+    from deploy import topic_admin
+    from deploy.kafka_settings import kafka_clients
+    from schemas.records import LogUnavailable
+
+    clients = kafka_clients(settings_given)
+    try:
+        if arguments.action == "check":
+            return _say(loop.run(topic_admin.check(clients, settings_given.partitions)))
+        partitions = settings_given.partitions or topics.DEFAULT_PARTITIONS
+        made = loop.run(topic_admin.create(clients, partitions, arguments.replication))
+    except (LogUnavailable, topic_admin.TopicsUnfit) as failure:
+        raise Failure(str(failure)) from failure
+    for name in made:
+        print(f"made {name}: {partitions} partitions, {arguments.replication} of each")
+    kept = len(topics.ALL) - len(made)
+    if kept:
+        print(f"{kept} existed already: `mediabeat topics check` compares them")
+    return None
+
+
+def _say(differences: list[str]) -> int:
+    for difference in differences:
+        print(difference)
+    if not differences and sys.stdout.isatty():
+        print("the topics are as they should be")
+    return 1 if differences else 0
