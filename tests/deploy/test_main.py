@@ -1,9 +1,11 @@
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 from deploy.__main__ import COMMANDS, main
+from deploy.settings import BY_NAME
 
 
 def exit_status(*arguments: str) -> int:
@@ -20,12 +22,16 @@ def test_help_is_everywhere(command: list[str], capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_a_command_names_its_settings_both_ways(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_a_command_names_its_settings_both_ways(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
     exit_status(name, "--help")
 
     out = capsys.readouterr().out
-    assert "--log-level" in out
-    assert "[MEDIABEAT_LOG_LEVEL]" in " ".join(out.split())
+    for setting in importlib.import_module(f"deploy.commands.{name}").SETTINGS:
+        assert f"  {BY_NAME[setting].flag} " in out
+        assert f"[{BY_NAME[setting].variable}]" in out
 
 
 @pytest.mark.parametrize(
