@@ -1,6 +1,7 @@
 """A request's body, read whole within bounds: bytes after decompression, and time."""
 
 import asyncio
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
@@ -9,8 +10,10 @@ from aiohttp.web import RequestPayloadError
 
 from ingest.problems import ClientGone, Problem
 
-_BOM: Final = b"\xef\xbb\xbf"
+_ARRAY: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[").match
 _EVIDENCE_BYTES: Final = 64 * 1024  # of a body that does not decompress, as it came
+_MAX_MEMBERS: Final = 100  # of a gzip body; each costs a copy of what follows it
+_OVERHEAD_BYTES: Final = 1024  # by which a compressed body may be larger than a plain one
 _SLICE_BYTES: Final = 256 * 1024  # decompressed at a time, so that one body never holds the loop for long
 
 
@@ -45,13 +48,13 @@ class Bounds:
 
 def is_array(body: bytes | bytearray) -> bool:
     """Whether the JSON text begins an array; a BOM and blanks may stand before it."""
-    return body[:1] == b"[" or (body[:1] != b"{" and body.removeprefix(_BOM).lstrip(b" \t\r\n")[:1] == b"[")
+    return _ARRAY(body) is not None
 
 
 async def read_body(
     content: Content,
     encoding: str,
-    limit_of: Callable[[bytearray], int],
+    limit_of: Callable[[bytes | bytearray], int],
     seconds: float,
     hold: Callable[[int], None],
 ) -> bytes:
@@ -61,31 +64,29 @@ async def read_body(
     malformed_json for broken compression, malformed_request for broken framing or a body that is not whole after
     `seconds`; ClientGone when the connection ends first.
     """
+    if not encoding and content.is_eof() and content.exception() is None:
+        # Most bodies have arrived whole with their head: they need no timer, and no second copy.
+        whole = content.read_nowait()
+        hold(len(whole))
+        _judge_size(whole, limit_of(whole))
+        return whole
     inflater = inflater_of(encoding)
-    raw, body = bytearray(), bytearray()
-
-    async def take(chunk: bytes) -> None:
-        pieces: Iterable[bytes] = (chunk,)
-        if inflater:
-            raw.extend(chunk[: _EVIDENCE_BYTES - len(raw)])
-            pieces = inflater.feed(chunk, _SLICE_BYTES)
-        for piece in pieces:
-            hold(len(piece))
-            body.extend(piece)
-            limit = limit_of(body)
-            if len(body) > limit:
-                message = f"The body is larger than {limit} bytes"
-                raise Problem("too_large", message, body=bytes(body[:limit]), truncated=True)
-            if inflater:
-                await asyncio.sleep(0)
-
+    raw, body, came = bytearray(), bytearray(), 0
     try:
-        if content.is_eof() and content.exception() is None:  # most have arrived whole with their head: no timer
-            await take(content.read_nowait())
-        else:
-            async with asyncio.timeout(seconds):
-                while chunk := await content.readany():
-                    await take(chunk)
+        async with asyncio.timeout(seconds):
+            while chunk := await content.readany():
+                pieces: Iterable[bytes] = (chunk,)
+                if inflater:
+                    came += len(chunk)
+                    _judge_size(body, limit_of(body), came - _OVERHEAD_BYTES)
+                    raw += chunk[: _EVIDENCE_BYTES - len(raw)]
+                    pieces = inflater.feed(chunk, _SLICE_BYTES)
+                for piece in pieces:
+                    hold(len(piece))
+                    body += piece
+                    _judge_size(body, limit_of(body))
+                    if inflater:
+                        await asyncio.sleep(0)
     except TimeoutError:
         message = f"The body was not whole after {seconds:g} s"
         raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from None
@@ -101,12 +102,18 @@ async def read_body(
     return bytes(body)
 
 
+def _judge_size(body: bytes | bytearray, limit: int, came: int = 0) -> None:
+    if len(body) > limit or came > limit:
+        raise Problem("too_large", f"The body is larger than {limit} bytes", body=bytes(body[:limit]), truncated=True)
+
+
 class Inflater:
     """Decompression in bounded pieces; a body may consist of several gzip members."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
         self._stream: zlib._Decompress | None = None
+        self._members = 0
 
     @property
     def whole(self) -> bool:
@@ -117,6 +124,9 @@ class Inflater:
         """What these bytes make, at most so many at a time. Raises zlib.error."""
         while data:
             if self._stream is None or (self._stream.eof and self._gzip):
+                self._members += 1
+                if self._members > _MAX_MEMBERS:
+                    raise zlib.error("more members than anybody needs")
                 self._stream = zlib.decompressobj(self._window(data))
             if self._stream.eof:
                 raise zlib.error("bytes after its end")

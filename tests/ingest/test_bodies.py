@@ -113,6 +113,25 @@ def test_a_bomb_is_refused_before_it_has_grown():
     assert peak < 2_000_000
 
 
+def test_a_stream_of_empty_members_is_refused():
+    member = gzip.compress(b"")
+    assert read(member * 100, encoding="gzip") == b""
+    with pytest.raises(Problem) as refused:
+        read(member * 101, encoding="gzip")
+    assert refused.value.code == "malformed_json"
+
+
+def test_compressed_bytes_are_bounded_whatever_they_make():
+    head, empty_block = gzip.compress(b"")[:10], b"\x00\x00\x00\xff\xff"
+    with pytest.raises(Problem) as refused:
+        read(head, *[empty_block] * (2 * LIMIT // len(empty_block)), encoding="gzip")
+    assert refused.value.code == "too_large"
+    stored = zlib.compressobj(level=0, wbits=16 + zlib.MAX_WBITS)
+    sent = stored.compress(b"x" * LIMIT) + stored.flush()
+    assert len(sent) > LIMIT
+    assert read(sent, encoding="gzip") == b"x" * LIMIT
+
+
 def test_a_reject_of_a_large_body_carries_what_fits():
     with pytest.raises(Problem) as refused:
         read(b"x" * (LIMIT + 1))
