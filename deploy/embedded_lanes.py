@@ -79,6 +79,7 @@ class EmbeddedLane:
     async def read(self, offset: int, max_records: int, timeout_seconds: float) -> Fetch:
         log, tail = self._log, self._tail
         deadline = time.monotonic() + timeout_seconds
+        await asyncio.sleep(0)  # a caller that reads on and on must not keep everybody else from their turn
         while True:
             log.check_range(self._topic, self.partition, offset)
             hole_begin, hole_end = self._hole
