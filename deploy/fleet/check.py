@@ -66,6 +66,10 @@ def _until_closed(evidence: Evidence, timeouts: Timeouts) -> float:
 def report(verdict: Verdict, journals: Iterable[Journal], said: Callable[[str], None]) -> bool:
     """Say counts and differences; True if there is no difference."""
     statuses: dict[str, int] = {}
+    journals = list(journals)
+    unheard = sum(not journal.sids for journal in journals)
+    if unheard:
+        said(f"{unheard} of {len(journals)} sessions never got an id: no answer to any sessionStart")
     for journal in journals:
         for status, times in journal.statuses.items():
             name = str(status) if status else "no answer"

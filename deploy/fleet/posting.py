@@ -1,6 +1,7 @@
 """Posts scripts to a front door as the clients do, and keeps a journal of what was answered."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ import aiohttp
 from deploy.fleet.scripts import Post, Script
 
 TIMEOUT_SECONDS = 10.0
-ATTEMPTS = 12
+RETRY_FOR_SECONDS = 60.0
+"""How long one post is tried again: longer than a door or a broker may be away in a test that kills them."""
+
 LONGEST_BACKOFF_SECONDS = 5.0
 RETRIED = (408, 503, 504)
 
@@ -108,7 +111,10 @@ class Fleet:
     ) -> tuple[int, str]:
         """Post until it is answered for good. The last status and the Location; 0 when it never was."""
         backoff = random.Random(script.index)
-        for attempt in range(ATTEMPTS):
+        give_up = asyncio.get_running_loop().time() + RETRY_FOR_SECONDS
+        for attempt in itertools.count():
+            if attempt and asyncio.get_running_loop().time() > give_up:
+                break
             url = self._urls[(script.index + attempt) % len(self._urls)]
             await self._pace.turn()
             try:
@@ -120,6 +126,6 @@ class Fleet:
                     wait = float(answer.headers.get("Retry-After", "1"))
             except (aiohttp.ClientError, TimeoutError):
                 journal.note(0)
-                wait = 0.1 * 2**attempt
+                wait = 0.1 * 2 ** min(attempt, 6)
             await asyncio.sleep(min(wait, LONGEST_BACKOFF_SECONDS) * backoff.uniform(0.5, 1.0))
         return 0, ""

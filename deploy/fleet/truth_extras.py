@@ -42,8 +42,8 @@ def session_extras(story: Story) -> Document:
         length_ms = story.length * 1000
         reached = [marker for marker in MARKERS if max(time.seen) >= marker * length_ms / 100]
         extras |= {
-            "percentReached": _percent(max(time.seen) / length_ms),
-            "percentUnique": _percent(story.timeline.unique_ms() / length_ms),
+            "percentReached": percent(max(time.seen) / length_ms),
+            "percentUnique": percent(story.timeline.unique_ms() / length_ms),
             "markersReached": reached or Maybe(reached),
         }
         if story.is_live:  # shares of a day: whether they are worth a place is left open
@@ -67,7 +67,7 @@ def _drop_reason(story: Story) -> Any:
     return "buffer" if story.playback.buffers else Maybe("none")
 
 
-def _percent(share: float) -> Any:
+def percent(share: float) -> Any:
     """To half a percent; beyond the length it may stop at 100."""
     exact = Near(100 * share, 0.5)
     return OneOf((exact, 100)) if share > 1 else exact

@@ -12,7 +12,7 @@ from deploy.fleet.truth_dimensions import (
     session_dimensions,
     subject_id,
 )
-from deploy.fleet.truth_extras import MARKERS, session_extras
+from deploy.fleet.truth_extras import MARKERS, percent, session_extras
 from deploy.fleet.truth_flags import flags_of
 from deploy.fleet.truth_story import Note, Story, Subject
 
@@ -61,7 +61,9 @@ def row(story: Story, note: Note, moment: Moment) -> Document:
         reporting = whole_session(story, moment, is_open=note.kind == "heartbeat")
         extras.update(session_extras(story))
         if not story.timeline.seen:
-            extras |= {"percentReached": Maybe(0), "percentUnique": Maybe(0)}
+            # No main playhead was heard: nothing, or where the session stood when its play came inside a break.
+            stood = percent(story.timeline.position / 1000 / story.length) if story.length else ABSENT
+            extras |= {"percentReached": OneOf((ABSENT, 0, stood)), "percentUnique": Maybe(0)}
         if note.kind == "heartbeat" and "dropReason" in extras:
             extras["dropReason"] = Maybe(extras["dropReason"])
         ours["final"] = note.kind == "session-close"
@@ -217,7 +219,8 @@ def _markers_crossed(story: Story) -> list[int]:
 def _segment(story: Story) -> Any:
     """Minutes from floor(first) to ceil(last): of the played intervals (5.2), or of the playheads seen (2.2)."""
     edges = [edge for interval in story.timeline.played for edge in interval]
-    readings = [points for points in (edges, story.timeline.seen) if points] or [[story.timeline.position]]
+    # A play inside a break starts the content too: where it stood is part of the range, or not.
+    readings = [points for points in (edges, story.timeline.seen, [story.first_play_position, *edges]) if points]
     return OneOf(tuple(f"[{min(points) // 60_000}-{-(-max(points) // 60_000)}]" for points in readings))
 
 

@@ -64,7 +64,10 @@ class Story:
     ads: list[Subject] = field(default_factory=list)
     chapters: list[Subject] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
+    told_playhead: float = field(init=False)
+    moved_at: int = field(init=False)
     first_play_at: int | None = None
+    first_play_position: int = 0
     startup_ms: int = 0
     completed: bool = False
     closed: bool = False
@@ -73,6 +76,7 @@ class Story:
 
     def __post_init__(self) -> None:
         self.timeline = Timeline(self.start.ts, self.start.playhead)
+        self.told_playhead, self.moved_at = self.start.playhead, self.start.ts
         self.quality.notice(self.start, up_to_first_play=True)
 
     @property
@@ -96,9 +100,8 @@ class Story:
         return str(self.start.params.get("media.contentType", "")).lower() in ("live", "linear")
 
     def stands_still_ms(self, event: Told) -> int:
-        """How long (by `ts`) the main playhead has not moved if this event were folded now; 0 if it moves it."""
-        moves = self.context == "main" and round(event.playhead * 1000) != self.timeline.position
-        return 0 if moves else max(event.ts, self.last_ts) - self.timeline.moved_at
+        """How long (by `ts`) the playhead, as told by whatever event, has not moved if this one were folded now."""
+        return 0 if event.playhead != self.told_playhead else max(event.ts, self.last_ts) - self.moved_at
 
     def fold(self, event: Told) -> list[Note]:
         """Take the next event of the final order; the rows it makes, in order."""
@@ -108,6 +111,8 @@ class Story:
             self.flags.add("clockSkew")
         notes = self._fold_at(event, at)
         self.timeline.last_ts = at
+        if event.playhead != self.told_playhead:
+            self.told_playhead, self.moved_at = event.playhead, at
         return notes
 
     def _fold_at(self, event: Told, at: int) -> list[Note]:
@@ -171,6 +176,7 @@ class Story:
     def _first_play(self, at: int) -> None:
         if self.first_play_at is None:
             self.first_play_at = at
+            self.first_play_position = self.timeline.position
             self.startup_ms = at - self.start.ts - self.timeline.sum_ms("ad") - self.timeline.sum_ms("pause")
 
     def _apply(self, event: Told, at: int) -> list[Note]:
@@ -201,7 +207,6 @@ class Story:
             self._first_play(at)
         if self.playback.state == "completed":
             self.timeline.position = round(event.playhead * 1000)
-            self.timeline.moved_at = at
             self.states.go_on(at)
         already = self.playback.state == "play"
         self.playback.enter("play", at)

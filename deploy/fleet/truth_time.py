@@ -46,7 +46,6 @@ class Timeline:
         self.jumps_not_playing = 0
         self.stalls = 0
         self.largest_gap_ms = 0
-        self.moved_at = ts
         self._run: _Run | None = None
 
     def elapse(self, at: int, bucket: str | None, ad: int | None, chapter: int | None, bitrate: float | None) -> None:
@@ -75,8 +74,6 @@ class Timeline:
             self._stand_still(at)
         else:
             self._run = _Run(position, at, len(self.spans))
-        if position != self.position:
-            self.moved_at = at
         self.position = position
 
     def start_playing(self, at: int, *, already: bool) -> None:
