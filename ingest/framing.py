@@ -76,7 +76,9 @@ class Connection(RequestHandler):
         self._ended = False  # the client has shut its sending side
 
     def data_received(self, data: bytes) -> None:
-        if not (self._held or self._edge or self._body_left or self._broken) and _is_one_request(data):
+        if self._broken:
+            return
+        if not (self._held or self._edge or self._body_left) and _is_one_request(data):
             self._feed(data)
             self._body_left = 0
             return
@@ -84,8 +86,6 @@ class Connection(RequestHandler):
             self._feed(data)
             return
         data, self._held = self._held + data, b""
-        if self._broken:
-            return
         while True:
             cut = len(data) if self._upgraded else self._next_cut(data)
             self._feed(data[:cut])
@@ -136,7 +136,6 @@ class Connection(RequestHandler):
         """Keep the connection for the answers of a client that has shut its sending side; they are still read."""
         if self._is_amid_body():
             self._last_payload.set_exception(ConnectionResetError("the connection ended amid a body"))
-            return False
         self._ended = True
         # Under TLS asyncio closes whatever is returned here, and warns of it.
         return self.ssl_context is None and bool(self._messages or self._held or self._request_in_progress)
@@ -164,6 +163,6 @@ class Connection(RequestHandler):
         return self._door.answer_unrouted(error, closes=True)
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        if isinstance(kwargs.get("exc_info"), RequestPayloadError):
+        if isinstance(kwargs.get("exc_info"), RequestPayloadError | ConnectionError):
             return  # the rest of a body that nobody wanted broke off: the client's affair
         super().log_exception(*args, **kwargs)

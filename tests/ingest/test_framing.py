@@ -296,6 +296,21 @@ async def test_a_client_that_shuts_its_sending_side_amid_a_body_is_counted_as_fa
         assert door.collector.counts.answered == {("sessions", 499): 1}
 
 
+async def test_a_connection_that_ends_amid_a_body_costs_the_neighbour_before_it_nothing(caplog):
+    caplog.set_level(logging.INFO)
+    log = SlowLog()
+    async with open_door(log) as door, door.connect() as client:
+        await client.write(play(door.keys.mint(NOW)))
+        await log.until_waiting(1)
+        await client.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        client.writer.write_eof()
+        log.gate.set()
+        assert (await client.answer()).status == 204
+        await client.rest()
+    assert caplog.records == []
+    assert_reconciled(door)
+
+
 async def test_a_stop_waits_for_the_rest_of_a_body_that_was_begun():
     body = orjson.dumps(PLAY)
     async with open_door() as door, door.connect() as client:

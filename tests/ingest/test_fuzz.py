@@ -232,7 +232,7 @@ def near_valid(draw, bases):
     return document
 
 
-@cases(700)
+@cases(600)
 @given(document=near_valid(VALID), ascii_only=st.booleans(), is_start=st.booleans())
 def test_events_that_are_nearly_valid(ground, document, ascii_only, is_start):
     path = paths(ground)[0 if is_start else 1]
@@ -366,14 +366,14 @@ def mangled(draw, sid):
     return data
 
 
-@cases(800)
+@cases(600)
 @given(data=st.data(), cuts=st.lists(st.integers(min_value=0, max_value=1000), max_size=3))
 def test_any_framing(ground, data, cuts):
     odd = data.draw(mangled(ground.sid.encode()))
     ground.runner.run(ask_anything(ground, odd, cuts))
 
 
-@cases(300)
+@cases(200)
 @given(odd=st.binary(max_size=300), cuts=st.lists(st.integers(min_value=0, max_value=600), max_size=3))
 def test_any_bytes_on_a_connection(ground, odd, cuts):
     ground.runner.run(ask_anything(ground, odd, cuts))
