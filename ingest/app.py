@@ -30,6 +30,7 @@ PUT is as the API documents it; no path takes it.
 SERVER: Final = "mediabeat"
 PREFLIGHT_SECONDS: Final = 86_400
 SCHEMA_SECONDS: Final = 3_600
+_ROOM_BYTES: Final = 64 * 1024 * 1024
 
 SESSIONS: Final = "sessions"
 EVENTS: Final = "events"
@@ -70,7 +71,8 @@ class Bearing:
 
     `body_seconds`: within which a body must be whole. `lingering_seconds`: how long the rest of a body that was
     refused is still read, so that its sender sees the answer. `keepalive_seconds`: how long a connection may be idle,
-    or dawdle over a head.
+    or dawdle over a head. `max_requests` and `max_bytes` bound what is being answered at once; without a number of
+    bytes 64 MiB, or two of the largest batches.
     """
 
     peer_privacy: PeerPrivacy = "truncated"
@@ -78,7 +80,7 @@ class Bearing:
     lingering_seconds: float = 5.0
     keepalive_seconds: float = 75.0
     max_requests: int = 10_000
-    max_bytes: int = 64 * 1024 * 1024
+    max_bytes: int | None = None
 
 
 def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Application:
@@ -119,7 +121,9 @@ class Door:
     def __init__(self, collector: Collector, bearing: Bearing) -> None:
         self.collector = collector
         self.counts = collector.counts
-        self.admission = Admission(bearing.max_requests, bearing.max_bytes)
+        self.admission = Admission(
+            bearing.max_requests, bearing.max_bytes or max(_ROOM_BYTES, 2 * collector.rules.max_batch_bytes)
+        )
         self.names: dict[Handler, str] = {}
         self._bearing = bearing
         self._bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)

@@ -122,6 +122,9 @@ class FaultyLog(MemoryLog):
     async def append(self, record: Record) -> None:
         raise RuntimeError("a fault of ours")
 
+    def offer(self, record: Record) -> bool:
+        raise RuntimeError("a fault of ours")
+
 
 class ToldTopic:
     """A compacted topic that yields what the test tells it; each attempt to follow is a list of steps.

@@ -414,6 +414,8 @@ async def test_a_fault_of_ours_is_503_and_never_500():
         answer = await door.post("/api/v1/sessions", session_start())
         assert answer.status == 503
         assert_cors(answer)
+        assert (await door.post("/api/v1/sessions", b"{")).status == 400
+        assert door.collector.counts.rejects_dropped == 1
         assert_reconciled(door)
 
 
@@ -444,6 +446,13 @@ async def test_more_bytes_than_the_bound_are_refused_at_once():
         log.gate.set()
         assert [answer.status for answer in await asyncio.gather(*waiting)] == [204] * 2
         assert_reconciled(door)
+
+
+async def test_there_is_always_room_for_the_largest_batch():
+    async with open_door(max_batch_bytes=100_000_000) as door:
+        door.door.admission.enter()
+        door.door.admission.hold(100_000_000)
+        door.door.admission.leave(100_000_000)
 
 
 async def test_received_is_accepted_and_rejected_and_failed_by_endpoint_and_status():
