@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _DOORS: Final = frozenset({"DATA", "PORT", "SECRET", "PROFILE", "PEER_PRIVACY", "TLS_CERT", "TLS_KEY"})
 SETTINGS: Final = tuple(
-    setting.name for setting in settings.SETTINGS if setting.name not in _DOORS and not setting.name.startswith(("MAX_EVENT", "MAX_BATCH"))
+    setting.name
+    for setting in settings.SETTINGS
+    if setting.name not in _DOORS and not setting.name.startswith(("MAX_EVENT", "MAX_BATCH"))
 )
 
 logger = logging.getLogger(__name__)
