@@ -20,6 +20,9 @@ FILE_NAME: Final = "log.sqlite"
 APPLICATION_ID: Final = 0x6D626C67  # "mblg"
 SCHEMA_VERSION: Final = 1
 
+BUSY_MS: Final = 1000
+"""How long a write waits for a stranger who holds the file, an operator's SQLite shell say."""
+
 LEAST_SQLITE: Final = (3, 51, 3)
 """Older ones may corrupt the file when a checkpoint and a write meet (the WAL reset bug)."""
 
@@ -39,7 +42,7 @@ def open_for_writing(path: Path, partitions: int) -> apsw.Connection:
     except (OSError, apsw.Error) as error:
         raise EmbeddedLogRefused(f"cannot open {path} ({error}); choose another directory with --data") from None
     try:
-        connection.set_busy_timeout(1000)
+        connection.set_busy_timeout(BUSY_MS)
         _refuse_foreign(connection, path)
         _keep_durably(connection, path)
         _make_tables(connection, partitions)
@@ -73,7 +76,7 @@ def open_for_reading(path: Path) -> apsw.Connection:
 def open_for_upkeep(path: Path) -> apsw.Connection:
     """A connection beside the writing one, for checkpoints and reads."""
     connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(1000)
+    connection.set_busy_timeout(BUSY_MS)
     return connection
 
 

@@ -16,13 +16,13 @@ from deploy.embedded_jobs import Claim, LaneKey, Settled, Vices, Work, Write
 from schemas import topics
 from schemas.records import LaneFenced, LogUnavailable
 
-COMMIT_BYTES: Final = 8 * 1024 * 1024
-"""About how much one commit takes of what waits."""
+COMMIT_BYTES: Final = 8 * 1024 * 1024  # about how much one commit takes of what waits
 
 PROBE_SECONDS: Final = 1.0
 """How often a log in trouble tries to write when nobody else does."""
 
 _WAL_PAGES: Final = 8000  # 32 MB: by then the writer itself makes the write-ahead log reusable
+_READERS_LEAVE_MS: Final = 250  # new readers use the file alone then; those under way are waited for so long
 
 # After these the file may differ from what SQLite believes; only a new start reads it afresh.
 _LASTING: Final = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
@@ -289,10 +289,12 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _keep_wal_short(self) -> None:
-        """Under load the upkeep thread never quite reaches the end of the write-ahead log; while we wait, it stands."""
+        """Make the write-ahead log begin anew: under load the upkeep thread never quite reaches its end."""
         self._wal_pages_tried = min(self._wal_pages_tried, self.wal_pages)  # it has begun anew
         if self.wal_pages - self._wal_pages_tried < _WAL_PAGES:
             return
         self._wal_pages_tried = self.wal_pages
-        with contextlib.suppress(apsw.Error):  # a full disk, say: tried again when it has grown
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._connection.set_busy_timeout(_READERS_LEAVE_MS)
+        with contextlib.suppress(apsw.Error):  # a full disk or a stranger's long read: tried again when it has grown
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        self._connection.set_busy_timeout(embedded_file.BUSY_MS)
