@@ -122,6 +122,7 @@ def _journal_line(journal: Journal) -> bytes:
         "sids": journal.sids,
         "answers": {str(status): times for status, times in journal.statuses.items()},
         "acknowledged": [[sid, body.decode()] for sid, body in journal.acknowledged],
+        "batch": journal.batch[0] if journal.batch else None,
     }
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
