@@ -53,7 +53,9 @@ def _accrue_main(session: Session, event: Event, gap_ms: int, rules: Rules, rows
     before, playhead = session.main_playhead, session.playhead
     if playhead != before:
         _credit(session, gap_ms, in_run=False)
-        stalls.begin_run(session)
+        if session.run_events > 1:
+            stalls.end_run(session)
+        session.run_events = 1
         progress.play(session, before, playhead, gap_ms, rules)
     elif session.run_events == 0 or event.type is _AD_BREAK_START:  # a break's boundaries are in no run
         _credit(session, gap_ms, in_run=False)

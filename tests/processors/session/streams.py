@@ -214,7 +214,7 @@ _PLAYHEADS = st.one_of(
 
 
 @st.composite
-def wild(draw: Any, *, max_size: int = 30) -> list[Event]:
+def wild(draw: Any, *, max_size: int = 15) -> list[Event]:
     """Anything that can be said, in any order, at any time; a clock that mostly goes on, and sometimes jumps."""
     types = st.sampled_from([kind for kind in EventType if kind is not EventType.SESSION_START])
     ts = draw(_TS)

@@ -11,7 +11,7 @@ from schemas.reports import CloseReason, RowKind
 from tests.processors.session.drive import BASE, SID, Drive, Numbers, drive
 from tests.processors.session.streams import realistic, wild
 
-EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LAST = {EventType.SESSION_COMPLETE, EventType.SESSION_END}
 TIMES = ("contentMs", "mediaMs", "adMs", "pauseMs", "bufferMs", "stallMs", "startingMs", "breakGapMs")
 

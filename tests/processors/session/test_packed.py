@@ -31,7 +31,7 @@ def attributes(session: Session) -> dict[str, object]:
     return {name: known(getattr(session, name)) for name in Session.__slots__ if name not in transient}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(realistic(), wild()))
 def test_unpacking_gives_back_every_attribute(events: list[Event]) -> None:
     told = Drive(packing=False)
