@@ -167,8 +167,9 @@ def _hush(producer: AIOKafkaProducer) -> None:
     batches = [batch for waiting in accumulator._batches.values() for batch in waiting]  # noqa: SLF001
     # Its own callback expects every batch that was ever sent among the pending, also one that waits to be sent again.
     accumulator._pending_batches.update(batch for batch in batches if batch.retry_count)  # noqa: SLF001
+    every = {*batches, *accumulator._pending_batches}  # noqa: SLF001
+    futures = [future for batch in every for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
     accumulator.fail_all(KafkaError("this producer was discarded"))
-    futures = [batch._drain_waiter for batch in (*batches, *accumulator._pending_batches)]  # noqa: SLF001
     if producer._txn_manager is not None:  # noqa: SLF001
         futures.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001
     for future in futures:

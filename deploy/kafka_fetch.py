@@ -29,6 +29,9 @@ AHEAD_BYTES: Final = 1024 * 1024
 FRESH_MS: Final = 1_000
 """For so long the end of a partition as it was reported is worth telling."""
 
+LOOK_SECONDS: Final = 0.5
+"""How soon a change of leaders is seen."""
+
 ASK_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 10.0
 """A partition that answered nothing for so long is unavailable."""
@@ -233,17 +236,22 @@ class Tail:
         """Keep one fetch loop for each broker that leads something."""
         wake = asyncio.Event()
         self._wakes.append(wake)
+        known: dict[TopicPartition, int | None] = {}
         while True:
             assert self._client is not None
-            leaders = {self._leader(tp) for tp in self._cursors}
-            if None in leaders:
+            leaders = {tp: self._leader(tp) for tp in self._cursors}
+            if leaders != known:  # a loop without partitions sleeps until it is woken
+                known = leaders
+                self.wake()
+            nodes = set(leaders.values())
+            if None in nodes:
                 self._client.force_metadata_update()
-            for node in leaders - self._loops.keys() - {None}:
+            for node in nodes - self._loops.keys() - {None}:
                 assert node is not None
                 self._loops[node] = asyncio.create_task(self._poll(node))
             wake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1 if None in leaders else 1.0):
+                async with asyncio.timeout(0.1 if None in nodes else LOOK_SECONDS):
                     await wake.wait()
 
     def _leader(self, tp: TopicPartition) -> int | None:

@@ -194,3 +194,18 @@ async def test_there_is_no_reading_of_a_topic_or_partition_that_does_not_exist(
     monkeypatch.setattr(kafka_fetch, "ASK_SECONDS", 0.3)
     with pytest.raises(LogUnavailable):
         await tail.partitions("no-such-topic")
+
+
+async def test_a_partition_is_read_on_when_its_leader_becomes_a_broker_that_led_nothing(
+    clients: KafkaClients, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaders = {0: 1, 1: 99}  # nobody is 99
+    monkeypatch.setattr(Tail, "_leader", lambda _, tp: leaders[tp.partition])
+    await write(clients, b"1", partition=1)
+    idle = await tail.cursor(ROWS, 0, 0)
+    await everything(idle)
+    idle.close()
+    moved = await tail.cursor(ROWS, 1, 0)
+    assert (await moved.take(10, 0.5)).records == []
+    leaders[1] = 1
+    assert [record.value for record in await everything(moved)] == [b"1"]

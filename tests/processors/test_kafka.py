@@ -1,6 +1,7 @@
 """Lanes on a real broker: what only Kafka can do wrong."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -165,3 +166,34 @@ async def test_two_slots_share_the_partitions_and_a_third_worker_takes_over_what
         async with lane_group(kafka.clients, kafka.group_name, "b") as again:
             assert await first_assignment(again) == taken
             assert seen["a"].isdisjoint(taken)
+
+
+async def test_lanes_go_on_exactly_after_the_broker_was_killed_and_came_back(
+    kafka: KafkaHarness, kafka_broker: Cluster
+) -> None:
+    group = await kafka.group("a")
+    done = 0
+
+    async def work(until: int) -> None:
+        """Commit row after row; on any failure begin again where the offset says."""
+        nonlocal done
+        while done < until:
+            try:
+                async with opened(group) as lane:
+                    done = await lane.committed()
+                    while done < until:
+                        await lane.commit([row(done)], done + 1)
+                        done += 1
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(90):
+        await work(20)
+        working = asyncio.create_task(work(60))
+        while done < 30:  # noqa: ASYNC110  amid its transactions
+            await asyncio.sleep(0.001)
+        kafka_broker.signal(1, signal.SIGKILL)
+        kafka_broker.launch(1)
+        await asyncio.to_thread(kafka_broker.wait)
+        await working
+    assert await values(kafka.clients) == [str(number).encode() for number in range(60)]
