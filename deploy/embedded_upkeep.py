@@ -62,6 +62,7 @@ class Upkeep:
         self._cleaned = {topic.name: Cleaned(at=clock()) for topic in topics.ALL if topic.compacted}
         self._wanted = threading.Event()
         self._stopping = False
+        self._checkpointed_pages = 0
         self._thread = threading.Thread(target=self._run, name="mediabeat-log-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -75,7 +76,9 @@ class Upkeep:
         self._thread.join()
 
     def _heed(self, wal_pages: int) -> None:
-        if wal_pages >= CHECKPOINT_PAGES:
+        self._checkpointed_pages = min(self._checkpointed_pages, wal_pages)  # fewer: it has begun anew
+        if wal_pages - self._checkpointed_pages >= CHECKPOINT_PAGES:
+            self._checkpointed_pages = wal_pages
             self._wanted.set()
 
     def _run(self) -> None:
@@ -118,7 +121,9 @@ class Upkeep:
 
         work = Work(do)
         self._writer.put(work)
-        work.done.wait()
+        while not work.done.wait(1.0):
+            if self._stopping:  # a disk that does not answer must not keep the log from being closed
+                return False
         return work.held
 
     def _is_dirty(self, topic: topics.Topic) -> bool:
