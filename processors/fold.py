@@ -47,9 +47,6 @@ class Fold(Protocol):
     def full(self) -> bool:
         """Whether this transaction has taken as many expiries as one may."""
 
-    def changed(self) -> bool:
-        """Whether the draft holds anything to write."""
-
     def finish(self) -> list[Record]:
         """Everything the transaction has to write, in order. Raises Poisoned for a session that cannot be written."""
 

@@ -14,10 +14,10 @@ from processors.endings import DETAIL
 from processors.fold import Poisoned
 from processors.outcome import Outcome
 from processors.rejects import Code
-from processors.session import machine, packed
 from processors.session.rules import Rules
-from processors.session.state import BATCH, COLLECTION
+from processors.session.state import COLLECTION
 from processors.session.window import TIMED, Arrival
+from processors.state_records import START_SUFFIX, write
 from processors.stored_session import (
     NEVER,
     Draft,
@@ -26,25 +26,19 @@ from processors.stored_session import (
     deadlines_of,
     digest_of,
     kind_of,
-    pack,
     unpack,
     waiting_of,
 )
 from schemas import topics
-from schemas.codec import Undecodable, decode_envelope, decode_event
-from schemas.events import Envelope, EventType
+from schemas.codec import Undecodable, decode_envelope
+from schemas.events import Envelope
 from schemas.records import Record, StoredRecord
-from schemas.session_ids import created_at
 
 EXPIRIES_A_TRANSACTION: Final = 2_000
 EXPIRIES_A_TURN: Final = 250
 """After so many the caller gets control back, to let other tasks run."""
-START_WITHIN_MS: Final = 120_000
-"""A sessionStart received further from its id's creation opens no session."""
 AHEAD_MS: Final = 2_000
 """A door's clock is believed up to this far beyond the log's append time."""
-
-_START_SUFFIX: Final = "/start"
 
 
 class SessionTable:
@@ -61,7 +55,7 @@ class SessionTable:
         self._currents: dict[str, bytes] = {}
         self._deadlines = Deadlines()
         self._clock = 0
-        self._open = 0
+        self._open_sessions = 0
         self._waiting = 0
         # The transaction.
         self._drafts: dict[str, Draft] = {}
@@ -76,7 +70,7 @@ class SessionTable:
     def restore(self, records: Sequence[StoredRecord]) -> None:
         for record in records:
             key = record.key.decode()
-            sid = key.removesuffix(_START_SUFFIX)
+            sid = key.removesuffix(START_SUFFIX)
             table = self._currents if sid == key else self._starts
             if record.value is None:
                 table.pop(sid, None)
@@ -87,7 +81,7 @@ class SessionTable:
         entries: list[Deadline] = []
         for sid, current in self._currents.items():
             kind = kind_of(current)
-            self._open += kind is Kind.OPEN
+            self._open_sessions += kind is Kind.OPEN
             self._clock = max(self._clock, clock_of(current))
             entries.append(Deadline(deadlines_of(current)[0], sid, window=False))
             if waits := waiting_of(current):
@@ -133,24 +127,17 @@ class SessionTable:
     def full(self) -> bool:
         return self._outcome.expiries >= EXPIRIES_A_TRANSACTION
 
-    def changed(self) -> bool:
-        return bool(self._outcome.records) or any(draft.changed for draft in self._drafts.values())
-
     def finish(self) -> list[Record]:
         self._written.clear()
         for draft in self._drafts.values():
             if draft.changed:
-                try:
-                    self._write(draft)
-                except MemoryError:
-                    raise
-                except Exception as error:
-                    raise Poisoned(draft.sid, None) from error
+                current = write(draft, self._outcome, self._rules, self._endings.clock)
+                self._written.append((draft, current))
         return self._outcome.records
 
     def commit(self) -> None:
         for draft, current in self._written:
-            self._open += (draft.kind is Kind.OPEN) - (draft.was_kind is Kind.OPEN)
+            self._open_sessions += (draft.kind is Kind.OPEN) - (draft.was_kind is Kind.OPEN)
             self._waiting += len(draft.waiting) - draft.was_waiting
             if current is None:
                 self._currents.pop(draft.sid, None)
@@ -191,7 +178,7 @@ class SessionTable:
         self._outcome = self._arrivals.outcome = self._endings.outcome = Outcome(self.partition)
 
     def _gauge(self) -> None:
-        self.counts.open_sessions[self.partition] = self._open
+        self.counts.open_sessions[self.partition] = self._open_sessions
         self.counts.waiting[self.partition] = self._waiting
 
     # A record.
@@ -219,31 +206,18 @@ class SessionTable:
         if offset in arrivals.excluded_offsets or sid in arrivals.excluded_sids:
             self._refuse_excluded(draft, arrival)
         elif draft is None:
-            self._take_unknown(arrival)
+            self._open(arrival)
         elif draft.batch:
             arrivals.take_element(draft, arrival)
         else:
             arrivals.take(draft, arrival)
         return True
 
-    def _take_unknown(self, arrival: Arrival) -> None:
-        """A record of a session that is not in the table: only a sessionStart opens one."""
-        sid, received_at, source, _, place, body = arrival.envelope
-        try:
-            event = decode_event(body)
-            late = source == COLLECTION and abs(received_at - created_at(sid)) > START_WITHIN_MS
-        except (Undecodable, ValueError) as error:
-            self._refuse_unknown(arrival, Code.UNDECODABLE, str(error))
-            return
-        if source not in {COLLECTION, BATCH} or (source == BATCH) is (place is None):
-            self._refuse_unknown(arrival, Code.UNDECODABLE, f"no machine takes this record of source {source}")
-        elif late or event.type is not EventType.SESSION_START or (place is not None and place.position != 0):
-            self._refuse_unknown(arrival, Code.SESSION_CLOSED, DETAIL[Code.SESSION_CLOSED])
-        else:
-            self._drafts[sid] = self._arrivals.begin(arrival, event)
-
-    def _refuse_unknown(self, arrival: Arrival, code: Code, detail: str) -> None:
-        self._outcome.add_reject(code, detail, arrival.offset, arrival.envelope)
+    def _open(self, arrival: Arrival) -> None:
+        """A record of a session that is not in the table."""
+        draft = self._arrivals.open(arrival)
+        if draft is not None:
+            self._drafts[draft.sid] = draft
 
     def _refuse_value(self, record: StoredRecord, detail: str) -> None:
         """What cannot be read is kept as it stands on the log, under its key."""
@@ -255,7 +229,7 @@ class SessionTable:
     def _refuse_excluded(self, draft: Draft | None, arrival: Arrival) -> None:
         """The machine raised on this record, or its session cannot be written with what this batch would add."""
         if draft is None:
-            self._refuse_unknown(arrival, Code.POISONED, DETAIL[Code.POISONED])
+            self._outcome.add_reject(Code.POISONED, DETAIL[Code.POISONED], arrival.offset, arrival.envelope)
             return
         place = arrival.envelope.batch
         if place is not None:
@@ -263,11 +237,13 @@ class SessionTable:
         draft.changed = True
         if arrival.offset in self._arrivals.excluded_offsets:
             self._arrivals.poisoned(draft, arrival)
-            return
-        self._endings.refuse(draft, arrival, Code.POISONED)
-        if draft.sid not in self._struck:
-            self._struck.add(draft.sid)
-            self._endings.strike(draft)
+        else:
+            self._endings.refuse(draft, arrival, Code.POISONED)
+            if draft.sid not in self._struck:
+                self._struck.add(draft.sid)
+                self._endings.strike(draft)
+        if place is not None and draft.sid not in self._arrivals.excluded_sids:
+            self._arrivals.end_batch(draft, place, arrival.envelope.received_at)
 
     def _draft(self, sid: str) -> Draft | None:
         current = self._currents.get(sid)
@@ -323,38 +299,3 @@ class SessionTable:
         if draft.kind is not Kind.GONE:
             self._deadlines.add(draft.deadline, sid, window=False)
         return True
-
-    # What is written.
-
-    def _write(self, draft: Draft) -> None:
-        outcome = self._outcome
-        session = draft.session
-        start_stands = draft.start is not None and not draft.start_is_new
-        if draft.kind is Kind.GONE:
-            if draft.was_kind is not None:
-                outcome.add_state(draft.sid, None)
-            if start_stands:
-                outcome.add_state(draft.sid + _START_SUFFIX, None)
-            self._written.append((draft, None))
-            return
-        keeps_machine = draft.kind is Kind.OPEN or draft.kind is Kind.INCOMPLETE
-        if not keeps_machine:
-            draft.machine = b""
-        elif session is not None:
-            if draft.kind is Kind.OPEN and not draft.batch and not session.completed:
-                self._beat(draft)
-            draft.machine = packed.pack(session)
-        current = pack(draft, self._endings.clock, self._rules.reorder_window_ms)
-        outcome.add_state(draft.sid, current)
-        if keeps_machine and draft.start_is_new:
-            outcome.add_state(draft.sid + _START_SUFFIX, draft.start)
-        elif not keeps_machine and start_stands:
-            outcome.add_state(draft.sid + _START_SUFFIX, None)
-        self._written.append((draft, current))
-
-    def _beat(self, draft: Draft) -> None:
-        """A heartbeat row, if events were folded and the last one is long enough ago."""
-        newest, interval = draft.folded_received, self._rules.heartbeat_interval_ms
-        if draft.session is not None and newest is not None and 0 < interval <= newest - draft.heartbeat:
-            self._outcome.add_rows((machine.heartbeat(draft.session, self._rules),))
-            draft.heartbeat = newest

@@ -103,8 +103,8 @@ class Draft:
         self.session: Session | None = None
         """The machine's draft, once an event needs it."""
         self.changed = False
-        self.folded_received: int | None = None
-        """Receive time of the newest event folded in this transaction."""
+        self.folded_received = 0
+        """Receive time of the newest event folded in this transaction; 0 before the first."""
 
     def knows(self, digest: bytes) -> bool:
         """Whether an event with this digest is among the newest ones of the session.

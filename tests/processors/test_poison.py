@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from processors import arrival, endings, session_table
+from processors import arrival, endings, folding, state_records
 from processors.fold import Poisoned
 from processors.session import machine
 from processors.session.rules import Rules
@@ -53,7 +53,7 @@ class Allergic:
 @pytest.fixture
 def allergy(monkeypatch: pytest.MonkeyPatch) -> Allergic:
     allergic = Allergic()
-    for room in (arrival, endings, session_table):
+    for room in (arrival, endings, folding, state_records):
         monkeypatch.setattr(room, "machine", allergic)
     return allergic
 
