@@ -41,7 +41,7 @@ from processors.session_table import SessionTable
 from processors.worker import Worker
 from schemas import topics, validation
 
-__all__ = ["open_reader", "run_embedded"]
+__all__ = ["make_worker", "open_reader", "rules_of_door", "run_embedded", "url_of"]
 
 
 async def run_embedded(settings: Settings, announce: Callable[[Where], object]) -> None:
@@ -50,17 +50,17 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         tls = tls_context(settings)
         door_socket = stack.enter_context(listen(settings.host, settings.port, setting="--port"))
         admin_socket = stack.enter_context(listen_admin(settings.host, settings.admin_port))
-        where = Where(_url(door_socket, tls), _url(admin_socket), settings.data.absolute())
+        where = Where(url_of(door_socket, tls), url_of(admin_socket), settings.data.absolute())
         log = await _open_embedded(settings)
         stack.push_async_callback(log.close)
 
         closed = ClosedSessions(settings.session_cap_ms + settings.grace_ms)
         secret = settings.secret or keep_secret(settings.data)
-        collector = Collector(log, SessionKeys(secret), closed, _door_rules(settings), wall_clock)
+        collector = Collector(log, SessionKeys(secret), closed, rules_of_door(settings), wall_clock)
         stack.callback(collector.close)
         app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
         group = log.lane_group(settings.group)
-        worker = _make_worker(settings, group)
+        worker = make_worker(settings, group)
         add_page(app, where, collector.counts, worker.counts)
 
         readiness = Readiness(app[DOOR].unready, worker.unready)
@@ -105,7 +105,7 @@ def _partitions_of(data: Path) -> int | None:
         return None
 
 
-def _door_rules(settings: Settings) -> door_rules.Rules:
+def rules_of_door(settings: Settings) -> door_rules.Rules:
     validation.prepare(settings.profile)  # before the first request, whose answer it would hold up
     return door_rules.Rules(
         profile=settings.profile,
@@ -115,7 +115,7 @@ def _door_rules(settings: Settings) -> door_rules.Rules:
     )
 
 
-def _make_worker(settings: Settings, group: LaneGroup) -> Worker:
+def make_worker(settings: Settings, group: LaneGroup) -> Worker:
     rules, counts = settings.rules(), Counts()
 
     def make_fold(partition: int) -> SessionTable:
@@ -133,7 +133,7 @@ async def _finish(worker: Worker, working: asyncio.Task[None], following: asynci
     await asyncio.gather(working, following, return_exceptions=True)
 
 
-def _url(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
+def url_of(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
     host, port = sock.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"{'https' if tls else 'http'}://{shown}:{port}"

@@ -28,7 +28,7 @@ from deploy.settings import Settings
 from deploy.slots import Slot, SlotTaken, lock_directory, take_slot
 from deploy.telemetry import Figure, door_figures, make_registry, worker_figures
 from deploy.topic_admin import TopicsUnfit, partitions_of_all
-from deploy.wiring import _door_rules, _make_worker, _url
+from deploy.wiring import make_worker, rules_of_door, url_of
 from ingest.app import DOOR, Bearing, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
@@ -63,7 +63,7 @@ async def run_ingest(settings: Settings, announce: Callable[[Where], object], *,
         log = await _opened(stack.enter_async_context(door_log(clients)))
 
         closed = ClosedSessions(settings.session_cap_ms + settings.grace_ms)
-        collector = Collector(log, SessionKeys(settings.secret), closed, _door_rules(settings), wall_clock)
+        collector = Collector(log, SessionKeys(settings.secret), closed, rules_of_door(settings), wall_clock)
         stack.callback(collector.close)
         app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
 
@@ -84,7 +84,7 @@ async def run_ingest(settings: Settings, announce: Callable[[Where], object], *,
 
         if await until_ready(readiness, stop):
             calm_collector()
-            announce(Where(_url(door_socket, tls), _url(admin_socket), "ingest"))
+            announce(Where(url_of(door_socket, tls), url_of(admin_socket), "ingest"))
         await until_stopped(stop, (following,))
 
 
@@ -97,7 +97,7 @@ async def run_worker(settings: Settings, announce: Callable[[Where], object]) ->
         await _ready_topics(clients, settings)
         group = await _opened(stack.enter_async_context(lane_group(clients, settings.group, slot.name)))
 
-        worker = _make_worker(settings, group)
+        worker = make_worker(settings, group)
         readiness = Readiness(worker.unready)
         admin = web.AppRunner(make_admin(readiness, make_registry(worker_figures(worker.counts))), access_log=None)
         await stack.enter_async_context(serving(admin, admin_socket))
@@ -107,7 +107,7 @@ async def run_worker(settings: Settings, announce: Callable[[Where], object]) ->
         stack.push_async_callback(_drained, worker, working)
         if await until_ready(readiness, stop):
             calm_collector()
-            announce(Where(None, _url(admin_socket), slot.name))
+            announce(Where(None, url_of(admin_socket), slot.name))
         await until_stopped(stop, (working,))
 
 
