@@ -27,4 +27,9 @@ async def open_reader(settings: Settings) -> TopicReader:
 
 def open_replay_positions(settings: Settings) -> Positions:
     """Where a replay keeps its place on that log."""
+    if settings.bootstrap is not None:
+        from deploy.kafka_replay import KafkaPositions
+        from deploy.kafka_settings import kafka_clients
+
+        return KafkaPositions(kafka_clients(settings), settings.group)
     return FilePositions(settings.data, settings.group)

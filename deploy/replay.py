@@ -119,3 +119,6 @@ class Positions(Protocol):
     async def save(self, settled: dict[int, Settled]) -> None:
         """Return once it is remembered for good."""
         ...
+
+    async def close(self) -> None:
+        """Give everything back."""

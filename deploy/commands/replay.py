@@ -64,14 +64,15 @@ class Tally:
 
 async def _replay(settings: Settings, arguments: argparse.Namespace) -> Tally:
     reader = await reading.open_reader(settings)
+    positions = reading.open_replay_positions(settings)
     try:
-        positions = reading.open_replay_positions(settings)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
             replay = Replay(session, arguments.url, arguments.patience, positions, await positions.load())
             found = reader.records(topics.REJECTS.name, from_start=True, follow=False)
             await replay.all(found, since=arguments.since, code=arguments.code)
             return replay.tally
     finally:
+        await positions.close()
         await reader.close()
 
 
