@@ -14,7 +14,7 @@ from processors.session import ads, chapters, clock, flags, packed, playback, pl
 from processors.session import rows as report
 from processors.session import start as start_record
 from processors.session.rules import LAST_TS, PLAYHEAD_LIMIT, Rules
-from processors.session.state import BATCH, COMPLETED, SERIAL_LIBRARIES, Session
+from processors.session.state import BATCH, COMPLETED, NEVER, SERIAL_LIBRARIES, Session
 from schemas import session_ids
 from schemas.events import Envelope, Event, EventType
 from schemas.reports import CloseReason, Row
@@ -86,10 +86,12 @@ def expire(session: Session, reason: CloseReason, closed_at: int, rules: Rules) 
     session.row_received_at = session.last_received_at
     if reason is CloseReason.END:
         _close(session, rules, rows)
-    elif session.source == BATCH:
-        _suspend(session, reason, closed_at, rules, rows)
     else:
-        _time_out(session, reason, closed_at, rules, rows)
+        session.row_closed_at = closed_at
+        if session.source == BATCH:
+            _suspend(session, reason, closed_at, rules, rows)
+        else:
+            _time_out(session, reason, closed_at, rules, rows)
     session.closed = True
     return rows
 
@@ -97,6 +99,7 @@ def expire(session: Session, reason: CloseReason, closed_at: int, rules: Rules) 
 def reopen(session: Session) -> None:
     """Take an incomplete batch up again where it broke off; rows it changes go out as revisions."""
     session.closed = False
+    session.row_closed_at = NEVER
 
 
 def heartbeat(session: Session, rules: Rules) -> Row:
@@ -137,7 +140,7 @@ def _close_parts(session: Session, reason: CloseReason, rules: Rules, rows: list
 def _close(session: Session, rules: Rules, rows: list[Row]) -> None:
     _close_parts(session, CloseReason.SESSION_END, rules, rows)
     playback.complete(session)
-    row = summary.close(session, CloseReason.END, rules, silent_ms=0, closed_at=None)
+    row = summary.close(session, CloseReason.END, rules, silent_ms=0)
     if row is not None:
         rows.append(row)
 
@@ -146,7 +149,7 @@ def _time_out(session: Session, reason: CloseReason, closed_at: int, rules: Rule
     _close_parts(session, CloseReason.TIMEOUT, rules, rows)
     playback.complete(session)
     silent_ms = _silent_ms(session, reason, closed_at, rules)
-    row = summary.close(session, reason, rules, silent_ms=silent_ms, closed_at=closed_at)
+    row = summary.close(session, reason, rules, silent_ms=silent_ms)
     if row is not None:
         rows.append(row)
 
@@ -164,6 +167,7 @@ def _suspend(session: Session, reason: CloseReason, closed_at: int, rules: Rules
     """Report a batch as if it ended here, on a copy: its missing elements may still come."""
     ending = packed.unpack(session.sid, session.start, packed.pack(session))
     ending.row_stamp, ending.row_received_at = session.row_stamp, session.row_received_at
+    ending.row_closed_at = closed_at
     ending.flags |= flags.INCOMPLETE_BATCH
     _time_out(ending, reason, closed_at, rules, rows)
     session.close_revision, session.close_digest = ending.close_revision, ending.close_digest

@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from processors.session.state import SOURCES, Ads, Chapters, ClosedChapter, PlayerState, Quality, Session
+from processors.session.state import NEVER, SOURCES, Ads, Chapters, ClosedChapter, PlayerState, Quality, Session
 
 LAYOUT: Final = 1
 
@@ -91,6 +91,7 @@ def _unpack_1(sid: str, start: bytes, current: bytes) -> Session:
     s.start = start
     s.start_document = None
     s.row_stamp = s.row_received_at = 0
+    s.row_closed_at = NEVER
     (
         _layout, sections, source, s.phase, s.phase_before_play,
         s.is_serial, s.with_markers, s.played, s.completed, s.closed, s.may_infer_play, s.stalled,

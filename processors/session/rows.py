@@ -9,7 +9,7 @@ import orjson
 from processors.session import flags, reading
 from processors.session.clock import is_date
 from processors.session.rules import LAST_TS, Rules
-from processors.session.state import Ads, ClosedChapter, Session
+from processors.session.state import NEVER, Ads, ClosedChapter, Session
 from schemas.reports import CloseReason, Row, RowKind
 
 VERSION: Final = 1
@@ -103,6 +103,8 @@ def row(
     own["identity"] = told["identity"]
     own["receivedAt"] = session.row_received_at
     own["source"] = session.source
+    if session.row_closed_at != NEVER:
+        own["closedAt"] = session.row_closed_at
     if extras:
         own["extras"] = extras
     if not own["flags"]:

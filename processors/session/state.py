@@ -187,6 +187,7 @@ class Session:
         "played_to",
         "playhead",
         "quality",
+        "row_closed_at",
         "row_received_at",
         "row_stamp",
         "run_events",
@@ -214,6 +215,7 @@ class Session:
         # Of the record being folded, for the rows it makes; not kept between two.
         self.row_stamp = 0
         self.row_received_at = 0
+        self.row_closed_at = NEVER
         # The clocks.
         self.created_at = 0
         self.started_ts = 0

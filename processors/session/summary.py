@@ -29,10 +29,10 @@ def heartbeat(session: Session, rules: Rules) -> Row:
     return _row(session, own, blocks, extras)
 
 
-def close(session: Session, reason: CloseReason, rules: Rules, *, silent_ms: int, closed_at: int | None) -> Row | None:
+def close(session: Session, reason: CloseReason, rules: Rules, *, silent_ms: int) -> Row | None:
     """The close row; again only if its numbers have changed since, as the next revision.
 
-    `silent_ms`: from the last event to the close. `closed_at`: when a timeout was due, by the door's clock.
+    `silent_ms`: from the last event to the close.
     """
     blocks = _blocks(session, rules)
     extras = _extras(session, rules)
@@ -51,8 +51,6 @@ def close(session: Session, reason: CloseReason, rules: Rules, *, silent_ms: int
     own = report.heading(session, RowKind.SESSION_CLOSE, 1, session.close_revision)
     own["final"] = True
     own["closeReason"] = str(CloseReason.COMPLETE if session.completed else reason)
-    if closed_at is not None:
-        own["closedAt"] = closed_at
     session.close_revision += 1
     session.close_digest = digest
     bits = flags.OPEN_STATE if session.open_states else 0

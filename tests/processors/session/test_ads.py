@@ -176,6 +176,7 @@ def test_an_ad_open_at_a_timeout_closes_at_the_last_event(reason: CloseReason, s
     told.expire(reason, BASE + 900_000)
     (closed,) = told.ads
     assert (closed.reason, closed["timePlayed"], closed.own["endedAt"]) == (said, 4, BASE + 14_000)
+    assert closed.own["closedAt"] == BASE + 900_000
     assert told.close.reason == reason
 
 

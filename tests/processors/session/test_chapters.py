@@ -6,7 +6,7 @@ import pytest
 
 from processors.session.rules import Rules
 from schemas.reports import RowKind
-from tests.processors.session.drive import BASE, Drive, at, drive, start
+from tests.processors.session.drive import BASE, LATENCY, Drive, at, drive, start
 
 CONTENT = md5(b"content", usedforsecurity=False).hexdigest()
 
@@ -87,6 +87,7 @@ def test_a_chapter_open_at_a_timeout_counts_up_to_the_last_event() -> None:
     told = drive(start(), at(0, "play"), at(0, "chapterStart", 0, chapter(1)), at(8, "ping", 8)).expire()
     (closed,) = told.chapters
     assert (closed["timePlayed"], closed["isCompleted"], closed.reason) == (8, None, "timeout")
+    assert closed.own["closedAt"] == told.close.own["closedAt"] == BASE + 608_000 + LATENCY
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("index", f"{CONTENT}_1"), ("offset", None)])

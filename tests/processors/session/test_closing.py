@@ -235,6 +235,7 @@ def test_an_incomplete_batch_taken_up_again_revises_its_rows() -> None:
         (1, 15_000, "complete"),
     ]
     assert closes(told) == [(0, 10, "cap24h"), (1, 25, "end")]
+    assert "closedAt" not in {**told.close.own, **told.ads[-1].own, **told.chapters[-1].own}
     assert told.close.flags == []
     assert len(told.of(RowKind.AD_START)) == 1
 

@@ -27,7 +27,7 @@ def attributes(session: Session) -> dict[str, object]:
             return {key: known(item) for key, item in value.items()} if isinstance(value, dict) else value
         return {name: known(getattr(value, name)) for name in names}
 
-    transient = ("start_document", "row_stamp", "row_received_at")
+    transient = ("start_document", "row_stamp", "row_received_at", "row_closed_at")
     return {name: known(getattr(session, name)) for name in Session.__slots__ if name not in transient}
 
 
