@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from processors.session import flags, reading
+from processors.session import flags
 from processors.session.rules import MAX_STATE_NAME, MAX_STATES, Rules
 from processors.session.state import NEVER, PlayerState, Session
 from schemas.events import Event
@@ -75,9 +75,8 @@ def _known_as(session: Session, sent: Any) -> str | None:
     folded = sent.casefold()
     if folded in _KNOWN:
         return _KNOWN[folded]
-    name = reading.text(session, sent, MAX_STATE_NAME * 6)
-    if name is None:
-        return None
-    name = name[:MAX_STATE_NAME]
+    if len(sent) > MAX_STATE_NAME:
+        session.flags |= flags.TRUNCATED
+    name = sent[:MAX_STATE_NAME]
     folded = name.casefold()
     return next((known for known in session.states or () if known.casefold() == folded), name)

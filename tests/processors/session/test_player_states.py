@@ -75,3 +75,11 @@ def test_open_states_are_known_by_name_and_ts() -> None:
 
 def test_a_state_without_a_name_is_none() -> None:
     assert drive(start(), on(0, ""), at(1, "stateStart"), at(2, "statesUpdate"), at(3, "sessionEnd")).close.states == {}
+
+
+def test_a_long_name_is_cut_and_flagged() -> None:
+    numbers = drive(start(), on(0, "n" * 65), off(3, "N" * 70), at(4, "sessionEnd")).close
+    assert numbers.states["n" * limits.MAX_STATE_NAME]["time"] == 3
+    assert numbers.flags == ["truncated"]
+    whole = drive(start(), on(0, "n" * 64), off(3, "n" * 64), at(4, "sessionEnd")).close
+    assert whole.flags == []
