@@ -11,6 +11,7 @@ from typing import Final, NoReturn, Protocol, cast
 from deploy import settings as settings_module
 from deploy.failure import Failure
 from deploy.settings import BY_NAME, Settings, WrongSetting
+from schemas.records import LogUnavailable
 
 OK: Final = 0
 FAILED: Final = 1
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(name, str(wrong), BAD_USAGE)
     except Failure as failure:
         return _say(name, str(failure), FAILED)
+    except LogUnavailable as away:
+        return _say(name, f"the log does not answer ({away}): try again when it does", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

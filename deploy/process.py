@@ -92,15 +92,17 @@ async def until_ready(readiness: Readiness, stop: asyncio.Event) -> bool:
 
 
 async def until_stopped(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait for the signal. A task that ends before it is a failure of the whole process, and its reason is raised."""
+    """Wait for the signal. A task that ends before it ends the whole process: Failure names it."""
     stopped = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
     for task in done - {stopped}:
-        task.result()
-        raise Failure(f"{task.get_name()} ended although nobody stopped it: see the log")
+        error = task.exception()
+        logger.error("%s ended", task.get_name(), exc_info=error)
+        reason = f"failed ({error})" if error else "ended although nobody stopped it"
+        raise Failure(f"{task.get_name()} {reason}: the log says more; what is on the log is safe, start again")
 
 
 def cut_short_after(seconds: float) -> None:
