@@ -122,7 +122,7 @@ class Arrivals(Folding):
     def _leave_by_arrival(self, draft: Draft, passed: int) -> bool:
         """Let go what was received before `passed`, and whatever stands before it. False: that closed the session."""
         waiting = draft.waiting
-        while must_leave(waiting, passed):
+        while waiting and (waiting[0].received < passed or must_leave(waiting, passed)):
             self.fold_first(draft)
         return draft.kind is Kind.OPEN
 
@@ -173,7 +173,7 @@ class Arrivals(Folding):
     def _distinct(self, draft: Draft, arrival: Arrival) -> Event | None:
         """The event, if it is one: not a repeat, and readable."""
         body, digest = arrival.envelope.event, arrival.digest
-        if draft.knows(digest):
+        if digest in draft.digests or digest == draft.start_digest:
             event = self._meant_again(draft, digest, body)
             if event is None:
                 self.outcome.duplicates += 1

@@ -126,9 +126,7 @@ def first(waiting: list[Waiting], subjects: Subjects) -> int:
         rank = item.rank
         if rank in _BEFORE_STARTS:
             subject: object = rank if rank != RANK[EventType.STATE_END] else _state_name(item)
-            if subject in open_before:
-                open_before.remove(subject)  # it ends once: a second end at this ts belongs to a later start
-            else:
+            if subject not in open_before:
                 rank = _AFTER_OWN_START[rank]
         if best_rank is None or rank < best_rank:
             best, best_rank = index, rank
