@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,7 +20,10 @@ import orjson
 PATIENCE_SECONDS = 60.0
 """The longest anything is waited for; a busy machine may be slow, and nothing is asserted about time."""
 
-BANNER = re.compile(r"ready at (http://\S+).*?operator\s+(http://[^/\s]+)", re.DOTALL)
+TLS = Path(__file__).parent / "tls"
+"""A certificate for localhost that nobody else trusts, and its key."""
+
+BANNER = re.compile(r"ready at (https?://\S+).*?operator\s+(http://[^/\s]+)", re.DOTALL)
 
 
 @dataclass
@@ -152,6 +156,11 @@ def request(
 ) -> Answer:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PATIENCE_SECONDS)
+    if address.scheme == "https":
+        trusted = ssl.create_default_context(cafile=TLS / "cert.pem")
+        connection = http.client.HTTPSConnection(
+            address.hostname or "", address.port, timeout=PATIENCE_SECONDS, context=trusted
+        )
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.e2e.players import event, now_ms, start
-from tests.e2e.running import PATIENCE_SECONDS, Running, environment, eventually, mediabeat, request, running
+from tests.e2e.running import PATIENCE_SECONDS, TLS, Running, environment, eventually, mediabeat, request, running
 
 
 def a_session(process: Running, began_at: int | None = None) -> str:
@@ -75,6 +75,14 @@ def test_a_browser_may_post_from_any_page(mediabeat: Running) -> None:
     for each in (preflight, answer):
         assert each.headers["access-control-allow-origin"] == "*"
         assert each.headers["access-control-expose-headers"] == "Location"
+
+
+def test_with_a_certificate_it_speaks_https(tmp_path: Path) -> None:
+    files = ("--tls-cert", str(TLS / "cert.pem"), "--tls-key", str(TLS / "key.pem"))
+    with running(tmp_path / "data", *files) as process:
+        assert process.url.startswith("https://")
+        sid = a_session(process)
+        assert process.post(f"/api/v1/sessions/{sid}/events", event("play", now_ms())).status == 204
 
 
 def test_every_request_is_accepted_rejected_or_failed(tmp_path: Path) -> None:
