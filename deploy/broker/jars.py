@@ -24,7 +24,7 @@ class JarsUnavailable(Exception):
 
 def pinned() -> dict[str, str]:
     """File name -> SHA-256, as committed beside this module."""
-    lines = (HERE / "jars.sha256").read_text().splitlines()
+    lines = (HERE / "jars.sha256.txt").read_text().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
@@ -112,5 +112,5 @@ def _wrong(libs: Path) -> str | None:
     for name, digest in wanted.items():
         with (libs / name).open("rb") as jar:
             if hashlib.file_digest(jar, "sha256").hexdigest() != digest:
-                return f"{name} is not the file that jars.sha256 pins"
+                return f"{name} is not the file that jars.sha256.txt pins"
     return None
