@@ -16,9 +16,9 @@ import orjson
 from deploy import loop, settings, wiring
 from deploy.fleet import check, crew
 from deploy.fleet.judgement import Verdict
+from deploy.fleet.outcome import Timeouts
 from deploy.fleet.posting import Journal
 from deploy.fleet.scripts import Waits
-from deploy.fleet.truth import Timeouts
 from deploy.settings import Settings
 from schemas import topics
 

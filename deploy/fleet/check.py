@@ -11,10 +11,11 @@ import orjson
 from deploy.fleet.evidence import Evidence, Reader, gather
 from deploy.fleet.expectation import plain
 from deploy.fleet.judgement import Verdict, judge
+from deploy.fleet.outcome import Timeouts
 from deploy.fleet.posting import Journal
-from deploy.fleet.truth import Timeouts
 
-SHOWN = 40
+SHOWN = 12
+"""Differences printed of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,11 @@ def report(verdict: Verdict, journals: Iterable[Journal], said: Callable[[str], 
     kinds: dict[str, int] = {}
     for problem in verdict.problems:
         kinds[problem.what] = kinds.get(problem.what, 0) + 1
-    for problem in verdict.problems[:SHOWN]:
-        said(str(problem))
-    if len(verdict.problems) > SHOWN:
-        said(f"... and {len(verdict.problems) - SHOWN} more")
+    for what, number in sorted(kinds.items()):
+        for problem in [problem for problem in verdict.problems if problem.what == what][:SHOWN]:
+            said(str(problem))
+        if number > SHOWN:
+            said(f"... and {number - SHOWN} more {what}")
     said(
         f"{len(verdict.problems)} differences: " + ", ".join(f"{n} {what}" for what, n in sorted(kinds.items()))
         if kinds

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from deploy.fleet.evidence import Evidence, Landed
 from deploy.fleet.expectation import differences
+from deploy.fleet.outcome import Timeouts
 from deploy.fleet.posting import Journal
-from deploy.fleet.truth import SessionTruth, Timeouts
+from deploy.fleet.truth import SessionTruth
 from deploy.fleet.truth_records import Told
 from schemas import topics
 

@@ -12,12 +12,13 @@ Not modelled, and never sent by the fleet: ads and chapters between sessionCompl
 rest never comes, repeats known only by a stub that has expired.
 """
 
+import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from deploy.fleet import truth_order
 from deploy.fleet.expectation import Anything, Maybe, OneOf, plain
+from deploy.fleet.outcome import Expected, Reject, Timeouts
 from deploy.fleet.truth_order import Waiting
 from deploy.fleet.truth_records import Told
 from deploy.fleet.truth_rows import Document, Moment, row
@@ -27,38 +28,6 @@ from schemas.session_ids import created_at
 OPENS_WITHIN_MS = 120_000
 DIGESTS = 16
 FOREVER = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """The settings a truth depends on, in milliseconds."""
-
-    idle: int = 600_000
-    still: int = 1_800_000
-    cap: int = 86_400_000
-    grace: int = 60_000
-    window: int = 5_000
-    heartbeat: int = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    event: Told
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """One expected row. `document` lacks nothing but may hold `Loose` values."""
-
-    kind: str
-    instance: int
-    revision: int
-    document: Document
-
-    @property
-    def row_id(self) -> str:
-        return str(self.document["_id"])
 
 
 class SessionTruth:
@@ -204,6 +173,19 @@ class SessionTruth:
             # A deadline in the player's time: printed as such, or as the same moment on the door's clock.
             self._expire("timeoutStill", OneOf((deadline, on_our_clock)))
 
+    def _heard_at(self) -> int:
+        """When the session was last heard of: by a waiting repeat only if it would turn out to be meant."""
+        if not any(one.is_repeat for one in self._waiting):
+            assert self._last is not None
+            return self._last.arrived_at
+        return copy.deepcopy(self).heard_when_all_is_folded()
+
+    def heard_when_all_is_folded(self) -> int:
+        while self._waiting:
+            self._fold_first()
+        assert self._last is not None
+        return self._last.arrived_at
+
     def _received_so_far(self) -> tuple[int, int]:
         """`receivedAt` of the event folded last, and the highest of all that are folded."""
         assert self.story is not None
@@ -215,9 +197,7 @@ class SessionTruth:
         if self.story is None or self._last is None or not self.is_open or self.story.start.source == "batch":
             return
         cap_at = created_at(self.story.start.sid) + self.timeouts.cap
-        # A waiting repeat may still be meant, and then it was no silence.
-        heard_at = max(event.arrived_at for event in (self._last, *(one.event for one in self._waiting)))
-        if clock <= min(heard_at + self.timeouts.idle, cap_at) + self.timeouts.grace:
+        if clock <= min(self._heard_at() + self.timeouts.idle, cap_at) + self.timeouts.grace:
             return
         while self._waiting:
             self._fold_first()

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from deploy.fleet.expectation import plain
-from deploy.fleet.truth import FOREVER, SessionTruth, Timeouts
+from deploy.fleet.outcome import Timeouts
+from deploy.fleet.truth import FOREVER, SessionTruth
 from deploy.fleet.truth_records import Told, read_partition
 from schemas.records import StoredRecord
 

@@ -9,8 +9,9 @@ import pytest
 from deploy.fleet.evidence import Evidence, Landed
 from deploy.fleet.expectation import Maybe, Near, OneOf, Unordered, differences, plain
 from deploy.fleet.judgement import Verdict, judge
+from deploy.fleet.outcome import Timeouts
 from deploy.fleet.posting import Journal
-from deploy.fleet.truth import FOREVER, SessionTruth, Timeouts
+from deploy.fleet.truth import FOREVER, SessionTruth
 from schemas import topics
 from tests.deploy.fleet_streams import BEGAN_AT, SID, ad, ad_break, chapter, spoken, start, told
 

@@ -1,6 +1,7 @@
 """The fleet's truth against the sessions reports.md works by hand: 6.1 and each scenario of section 7, by number."""
 
-from deploy.fleet.truth import SessionTruth, Timeouts
+from deploy.fleet.outcome import Timeouts
+from deploy.fleet.truth import SessionTruth
 from deploy.fleet.truth_records import read_partition
 from tests.deploy.fleet_streams import (
     BEGAN_AT,

@@ -1,6 +1,7 @@
 """The fleet's truth on arrival: the reorder window, ties, duplicates, timeouts, batches and revisions (topics.md 3)."""
 
-from deploy.fleet.truth import SessionTruth, Timeouts
+from deploy.fleet.outcome import Timeouts
+from deploy.fleet.truth import SessionTruth
 from deploy.fleet.truth_records import read_partition
 from tests.deploy.fleet_streams import (
     BEGAN_AT,
