@@ -17,6 +17,7 @@ from processors.suspects import Suspects, TooManyPoisoned
 from schemas import topics
 from schemas.codec import encode_envelope
 from schemas.events import Envelope
+from schemas.records import Record
 from tests.processors.memory_log import MemoryLog
 from tests.processors.partition import MINUTE, START_PARAMS, T0, document, sid_of
 
@@ -217,6 +218,18 @@ async def test_a_stopped_lane_commits_what_it_has_read() -> None:
     assert len(lane.rows("session-start")) == 2
 
 
+async def test_a_lane_stopped_between_two_transactions_of_one_batch_commits_both() -> None:
+    log = held(MemoryLog())
+    for number in range(2_050):
+        await log.append(EVENTS, b"", start(sid_of(number)))
+    async with running(log) as lane:
+        await lane.until(lambda: lane.counts.consumed == 2_050)
+        await post(log, sid_of(0), "ping", 15 * MINUTE)
+        await lane.until(lambda: lane.counts.expiries == 2_000)
+        await lane.stop()
+    assert lane.counts.consumed == 2_051
+
+
 # By which clock.
 
 
@@ -403,6 +416,28 @@ async def test_no_table_is_parked_by_a_lane_that_has_been_fenced() -> None:
     async with running(log) as lane:
         await lane.until(lambda: log.transactions)
         log.epochs[0] += 1
+        await lane.stop(keep=True)
+        assert lane.lane.parked is None
+
+
+async def test_no_table_is_parked_when_a_successor_comes_while_the_end_is_asked() -> None:
+    class ContestedLog(MemoryLog):
+        """A successor takes the lane and commits, whenever somebody asks where a topic ends."""
+
+        contested = False
+
+        def end(self, topic: str, partition: int) -> int:
+            if self.contested and topic == topics.STATE.name:
+                self.epochs[partition] += 1
+                self._put(Record(topic, partition, b"successor", None))
+            return super().end(topic, partition)
+
+    log = ContestedLog()
+    held(log)
+    await log.append(EVENTS, A.encode(), start(A))
+    async with running(log) as lane:
+        await lane.until(lambda: log.transactions)
+        log.contested = True
         await lane.stop(keep=True)
         assert lane.lane.parked is None
 
