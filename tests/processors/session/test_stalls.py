@@ -157,6 +157,10 @@ def test_a_run_over_more_chapters_than_can_be_revised_begins_anew() -> None:
     assert sum(newest.values()) <= told.close.extras["contentMs"]
     assert "truncated" in told.close.flags
     assert told.close["stallCount"] == 1
+    # The ninth chapter's end, at 11.85 s, is where the run begins anew; the tenth lies in the stall.
+    assert told.close.extras["stallMs"] == 50_000 - 11_850
+    assert told.close.extras["contentMs"] == 11_850 + 10_000
+    assert newest == dict.fromkeys(range(1, many), 50) | {many: 0}
 
 
 def test_a_stall_has_no_weight_in_the_average_bitrate() -> None:
