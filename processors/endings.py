@@ -70,9 +70,7 @@ class Endings:
             raise
         except Exception as error:
             raise Poisoned(draft.sid, None, expiry=True) from error
-        if session.completed:
-            reason = CloseReason.COMPLETE
-        self.close(draft, reason, closed_at, now)
+        self.close(draft, CloseReason.COMPLETE if session.completed else reason, closed_at, now)
         if draft.batch and reason is CloseReason.CAP_24H:
             draft.kind = Kind.INCOMPLETE
 

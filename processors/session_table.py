@@ -35,7 +35,7 @@ from schemas.events import Envelope
 from schemas.records import Record, StoredRecord
 
 EXPIRIES_A_TRANSACTION: Final = 2_000
-EXPIRIES_A_TURN: Final = 250
+EXPIRIES_A_TURN: Final = 100
 """After so many the caller gets control back, to let other tasks run."""
 AHEAD_MS: Final = 2_000
 """A door's clock is believed up to this far beyond the log's append time."""

@@ -177,6 +177,21 @@ def test_a_reopened_batch_that_stays_incomplete_closes_again() -> None:
     assert not partition.live_state()
 
 
+def test_a_batch_that_completed_but_lacks_elements_reopens_too() -> None:
+    partition = Partition()
+    events = bodies(
+        START, ("play", 0, 0), ("sessionComplete", 9, 9_000), ("play", 9, 10_000), ("sessionEnd", 19, 20_000)
+    )
+    partition.upload(SID, events[:3], of=5)
+    partition.fold()
+    partition.pass_time(CAP + 1)
+    partition.upload(SID, events[3:], at=2 * DAY, first=3)
+    partition.fold()
+    assert not partition.rejects()
+    contents = [row["mediaReporting"]["sessionDetails"]["timePlayed"] for row in partition.rows("session-close")]
+    assert contents[-1] == 19
+
+
 def test_an_element_after_the_end_is_rejected_once() -> None:
     partition = Partition()
     events = bodies(START, ("sessionEnd", 5, 5_000), ("ping", 6, 6_000))

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from processors import arrival, endings, folding, state_records
 from processors.fold import Poisoned
 from processors.session import machine
 from processors.session.rules import Rules
-from tests.processors.partition import FAR, MINUTE, START_PARAMS, T0, Partition, sid_of
+from tests.processors.partition import FAR, MINUTE, START_PARAMS, T0, Partition, document, sid_of
 
 A, B = sid_of(1), sid_of(2)
 
@@ -120,6 +121,20 @@ def test_a_session_is_muted_at_the_third_time() -> None:
     assert not partition.rows("session-close")
     partition.pass_time(25 * 60 * MINUTE)
     assert not partition.live_state()
+
+
+@pytest.mark.usefixtures("allergy")
+def test_a_batch_whose_last_element_is_poisoned_is_over_all_the_same() -> None:
+    partition = Partition()
+    steps = [("sessionStart", 0, {"params": START_PARAMS}), ("play", 0, {}), ("ping", 13, {}), ("sessionEnd", 13, {})]
+    bodies = [orjson.dumps(document(kind, playhead, T0, **members)) for kind, playhead, members in steps]
+    partition.upload(A, bodies)
+    partition.upload(A, bodies, at=MINUTE)
+    partition.fold()
+    assert [reject["origin"]["offset"] for reject in partition.rejects("poisoned")] == [2, 3]
+    [close] = partition.rows("session-close")
+    assert close["mediabeat"]["closeReason"] == "end"
+    assert partition.counts.duplicates == 4
 
 
 @pytest.mark.usefixtures("allergy")

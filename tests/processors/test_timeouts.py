@@ -206,6 +206,22 @@ def test_a_backlog_times_no_live_session_out() -> None:
     assert not partition.rejects()
 
 
+def test_a_lost_transaction_takes_its_time_back() -> None:
+    partition = Partition()
+    playing(partition)
+    keep_pinging(partition, A, 5 * MINUTE, HOUR)
+    waiting = partition.log[partition.position :]
+    partition.table.fold(waiting, 0, len(waiting), T0 + HOUR)
+    partition.table.finish()
+    partition.table.rollback()
+    for index in range(len(waiting)):  # this time they come one by one
+        partition.table.fold(waiting, index, index + 1, T0 + HOUR)
+        partition.written += partition.table.finish()
+        partition.table.commit()
+    assert not partition.rows("session-close")
+    assert not partition.rejects()
+
+
 def test_a_session_silent_in_the_backlog_is_timed_out_by_the_others() -> None:
     partition = Partition()
     playing(partition)
