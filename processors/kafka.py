@@ -105,14 +105,13 @@ class KafkaLaneGroup:
     async def _uncontested(self, partition: int) -> None:
         """Who was fenced may have lost the partition without having heard of it: to take it back would be a fight."""
         fenced_at = self._fenced_at.get(partition)
-        if fenced_at is None:
-            return
-        remaining = fenced_at + CONTESTED_SECONDS - time.monotonic()
-        try:
-            async with asyncio.timeout(max(remaining, 0)), self._changed:
-                await self._changed.wait_for(lambda: self._closed or partition not in self._fenced_at)
-        except TimeoutError:
-            self._fenced_at.pop(partition, None)  # still a member, and still told that it is ours
+        if fenced_at is not None:
+            remaining = fenced_at + CONTESTED_SECONDS - time.monotonic()
+            try:
+                async with asyncio.timeout(max(remaining, 0)), self._changed:
+                    await self._changed.wait_for(lambda: self._closed or partition not in self._fenced_at)
+            except TimeoutError:
+                self._fenced_at.pop(partition, None)  # still a member, and still told that it is ours
         if self._closed or (self._owned is not None and partition not in self._owned):
             raise LogUnavailable(f"partition {partition} is no longer this worker's")
 

@@ -73,6 +73,8 @@ def test_the_client_settings_we_give_are_still_taken() -> None:
 
 
 async def test_a_discarded_producer_delivers_nothing_later(clients: KafkaClients, kafka_broker: Cluster) -> None:
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     producer = await clients.producer()
     await producer.send_and_wait(EVENTS, b"before", partition=0)
     kafka_broker.signal(1, signal.SIGSTOP)
@@ -95,6 +97,7 @@ async def test_a_discarded_producer_delivers_nothing_later(clients: KafkaClients
     assert values[0] == b"before"
     assert values[-1] == b"after"
     assert not left_behind()
+    assert reported == []
 
 
 async def test_no_broker_is_unavailable_within_the_bound_and_leaves_nothing_behind() -> None:

@@ -209,3 +209,15 @@ async def test_a_partition_is_read_on_when_its_leader_becomes_a_broker_that_led_
     assert (await moved.take(10, 0.5)).records == []
     leaders[1] = 1
     assert [record.value for record in await everything(moved)] == [b"1"]
+
+
+async def test_an_answer_that_was_asked_for_before_a_seek_moves_nothing(clients: KafkaClients, tail: Tail) -> None:
+    await write(clients, b"1", b"2", b"3")
+    producer = await clients.producer()
+    cursor = await tail.cursor(ROWS, 0, 0)
+    for number in range(5):
+        await everything(cursor)  # a poll for what comes next is under way
+        cursor.seek(0)
+        await producer.send_and_wait(ROWS, b"new", key=b"k", partition=0)
+        assert [record.offset for record in await everything(cursor)] == list(range(4 + number))
+    await clients.discard(producer)

@@ -204,3 +204,25 @@ async def test_lanes_go_on_exactly_after_the_broker_was_killed_and_came_back(
         await asyncio.to_thread(kafka_broker.wait)
         await working
     await holds(kafka.clients, *(b"%d" % number for number in range(60)))
+
+
+async def test_who_was_fenced_and_lost_the_partition_does_not_take_it_back(kafka: KafkaHarness) -> None:
+    group = await kafka.group("a")
+    await first_assignment(group)
+    async with opened(group) as lane, AsyncExitStack() as closing:
+        owner = await kafka.clients.producer(f"{kafka.group_name}-{topics.EVENTS.name}-0")
+        closing.push_async_callback(kafka.clients.discard, owner)
+        with pytest.raises(LaneFenced):
+            await lane.commit([row(1)], 1)
+        again = asyncio.create_task(group.open_lane(0))
+        await asyncio.sleep(0)  # it waits for what the group says
+        group.assigned(frozenset({1, 2}))  # as its next heartbeat tells it
+        with pytest.raises(LogUnavailable, match="no longer"):
+            await again
+        with pytest.raises(LogUnavailable, match="no longer"):
+            await group.open_lane(0)
+        # The owner goes on undisturbed.
+        await owner.begin_transaction()
+        await owner.send_and_wait(ROWS, b"of the owner", key=b"sid", partition=0)
+        await owner.commit_transaction()
+    await holds(kafka.clients, b"of the owner")
