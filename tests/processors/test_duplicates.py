@@ -164,6 +164,30 @@ def test_a_play_doubled_right_after_a_boundary_is_a_repeat() -> None:
     assert partition.counts.duplicates == 2
 
 
+def test_a_repeat_is_meant_when_its_twin_has_left_and_the_boundary_still_waits() -> None:
+    partition = Partition()
+    partition.start(A, **IOS)
+    partition.post(A, "play", 0, 1_000)
+    partition.post(A, "adBreakStart", 0, 1_000, params=POD, at=11_000)
+    partition.post(A, "play", 0, 1_000, at=11_001)
+    partition.fold()
+    assert (partition.counts.duplicates, partition.counts.folded) == (0, 2)
+
+
+def test_what_was_folded_after_the_boundary_is_remembered_when_all_has_left() -> None:
+    partition = Partition()
+    partition.start(A, **IOS)
+    partition.post(A, "adBreakStart", 0, 1_000, params=POD)
+    partition.post(A, "play", 0, 1_000)
+    partition.post(A, "ping", 9, 10_000)
+    partition.fold()
+    assert partition.counts.folded == 3
+    partition.restart()
+    partition.post(A, "play", 0, 1_000, at=11_000)
+    partition.fold()
+    assert partition.counts.duplicates == 1
+
+
 def test_a_parallel_clients_play_stands_after_the_boundary_so_its_double_is_a_repeat() -> None:
     partition = Partition()
     partition.start(A)
