@@ -16,6 +16,7 @@ from tests.deploy.fleet_streams import (
     rows,
     spoken,
     start,
+    state,
     truth,
 )
 
@@ -230,3 +231,44 @@ def test_another_sessions_record_in_the_partition_moves_the_clock() -> None:
     session = SessionTruth([told for told in read_partition(0, records) if told.sid == SID], timeouts)
     assert close(session)["closeReason"] == "timeoutIdle"
     assert [reject.event.offset for reject in session.rejects] == [2]
+
+
+def test_a_state_that_is_still_on_goes_on_counting_in_a_replay() -> None:
+    session = truth(
+        start(),
+        (0, "play", 0),
+        (5, "stateStart", 5, state("mute")),
+        (10, "sessionComplete", 10),
+        (100, "play", 0),
+        (107, "sessionComplete", 7),
+    )
+    first, second = (row["mediaReporting"]["states"][0]["time"] for row in rows(session, "session-close"))
+    assert (first, second) == (5, 12)
+
+
+def test_a_playhead_that_moves_in_an_ad_is_no_standing_still() -> None:
+    stream = [
+        (0.1, spoken(0, "play", 0)),
+        (0.2, spoken(10, "adBreakStart", 10, ad_break())),
+        (0.3, spoken(10, "adStart", 10, ad("a"))),
+    ]
+    moving = [(1 + n, spoken(500 * n, "ping", 10 + n)) for n in range(1, 6)]
+    standing = [(1 + n, spoken(500 * n, "ping", 10)) for n in range(1, 6)]
+    assert close(arrivals(*stream, *moving))["closeReason"] == "timeoutIdle"
+    assert close(arrivals(*stream, *standing))["closeReason"] == "timeoutStill"
+
+
+def test_a_dropped_repeat_is_no_sign_of_life_and_a_meant_one_is() -> None:
+    timeouts = Timeouts(idle=10_000, grace=1000, window=5000)
+    play = spoken(0, "play", 0)
+    dropped = arrivals((1, play), (9, play), (13, spoken(5, "ping", 5)), timeouts=timeouts)
+    assert close(dropped)["closeReason"] == "timeoutIdle"
+    assert rows(dropped, "session-close")[0]["mediabeat"]["closedAt"] == BEGAN_AT + 11_000
+    meant = arrivals(
+        (1, play),
+        (1.1, spoken(0, "adBreakStart", 0, ad_break())),
+        (9, play),
+        (13, spoken(5, "sessionEnd", 5)),
+        timeouts=timeouts,
+    )
+    assert close(meant)["closeReason"] == "end"
