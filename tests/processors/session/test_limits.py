@@ -60,7 +60,21 @@ def greedy_stream(draw: Any) -> list[Event]:
     if draw(st.booleans()):
         opening = opening._replace(custom_metadata={"all": character * (60_000 // width)})
     else:
-        names = ["name", "show", "season", "episode", "assetId", "genre", "rating", "originator", "network", "mvpd", "artist", "album", "label"]
+        names = [
+            "name",
+            "show",
+            "season",
+            "episode",
+            "assetId",
+            "genre",
+            "rating",
+            "originator",
+            "network",
+            "mvpd",
+            "artist",
+            "album",
+            "label",
+        ]
         opening.params.update({f"media.{name}": character * (60_000 // width // len(names)) for name in names})
         opening.params["visitor.customerIDs"] = {f"c{n}": {"id": "x" * 10} for n in range(50)}
     events = [sized(opening), at(0, "play")]
