@@ -46,7 +46,7 @@ class Counts:
     waiting: dict[int, int] = field(default_factory=dict)
     """Events now in a reorder window, by partition."""
     lag_records: dict[int, int] = field(default_factory=dict)
-    """Records read but not yet committed, by partition; what the log has beyond them, the log's own metrics tell."""
+    """Records on the log that are not committed yet, as last seen; asked anew once a second while a lane lags."""
     lag_seconds: dict[int, float] = field(default_factory=dict)
     """Age of the newest committed record while records follow it; 0 on a caught-up lane. By partition."""
 
