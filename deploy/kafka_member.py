@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -11,35 +11,53 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from deploy.kafka_client import KafkaClients
+from schemas.records import LogUnavailable
 
 logger = logging.getLogger(__name__)
 
-POLL_MS: Final = 60_000
+POLL_MS: Final = 10_000
 STOP_SECONDS: Final = 5.0
+BACKOFF_SECONDS: Final = 0.5
 
 
 class Member:
     """Kept alive by a task that polls: a member that does not poll for minutes is put out of the group."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, join: Callable[[], Awaitable[AIOKafkaConsumer]]) -> None:
         self._consumer = consumer
+        self._join = join
         self._polling = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
         """Stop without leaving the group: the next holder of the slot takes its partitions back. Never raises."""
         self._polling.cancel()
         await asyncio.wait([self._polling])
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._consumer.stop()
+        await self._stop()
 
     async def _poll(self) -> None:
         while True:
             try:
                 await self._consumer.getmany(timeout_ms=POLL_MS)
-            except KafkaError as failure:  # of the coordination; it goes on once it has been told
-                logger.warning("group membership: %r", failure)
-                await asyncio.sleep(0.5)
+            except KafkaError as failure:
+                # After an error its coordination may be dead: no heartbeats, put out of the group, and nobody told.
+                logger.warning("joining the group anew: %r", failure)
+                await self._stop()
+                await self._join_anew()
+
+    async def _join_anew(self) -> None:
+        while True:
+            try:
+                self._consumer = await self._join()
+            except LogUnavailable as away:
+                logger.warning("not in the group: %s", away)
+                await asyncio.sleep(BACKOFF_SECONDS)
+            else:
+                return
+
+    async def _stop(self) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._consumer.stop()
 
 
 class Groups:
@@ -50,12 +68,15 @@ class Groups:
 
     async def member(self, group: str, slot: str, topic: str, assigned: Callable[[frozenset[int]], None]) -> Member:
         """Join, and return once there is an assignment. LogUnavailable."""
-        listener = _Pausing(assigned)
-        consumer = self._clients.group_consumer(group, slot)
-        listener.consumer = consumer
-        consumer.subscribe([topic], listener=listener)
-        await self._clients.started(consumer)
-        return Member(consumer)
+
+        async def join() -> AIOKafkaConsumer:
+            listener = _Pausing(assigned)
+            consumer = listener.consumer = self._clients.group_consumer(group, slot)
+            consumer.subscribe([topic], listener=listener)
+            await self._clients.started(consumer)
+            return consumer
+
+        return Member(await join(), join)
 
 
 class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]  # no stubs
