@@ -22,6 +22,7 @@ from schemas import topics
 from tests.chaos.processes import until
 from tests.chaos.stage import Stage
 
+SHOWN = 15
 ROW_TOPICS = [topic.name for topic in topics.REPORTS if topic is not topics.AUDIENCE]
 
 
@@ -53,9 +54,10 @@ class Account:
         print("rows: " + ", ".join(f"{number} {kind}" for kind, number in sorted(self.rows.items())))
         kinds = Counter(problem.what for problem in self.verdict.problems)
         print(f"doubled: {len(self.doubled)}, broken chains: {len(self.broken_chains)}")
-        print(
-            f"sessions judged: {self.verdict.counts['sessions']}, differences from the truth: {dict(kinds)}", flush=True
-        )
+        print(f"sessions judged: {self.verdict.counts['sessions']}, differences from the truth: {dict(kinds)}")
+        for problem in self.verdict.problems[:SHOWN]:
+            print(f"  {problem}")
+        print(end="", flush=True)
 
     def assert_whole(self) -> None:
         assert self.lost == 0

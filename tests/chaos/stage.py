@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -65,6 +66,7 @@ class Stage:
         self.died: list[str] = []
         """Processes that ended although nobody had killed or stopped them."""
         self._home = home
+        self._numbers = itertools.count()  # a name that was removed is not given again
         self._urls: list[str] = []
         self._voyages: list[Process] = []
         self._journals: list[Path] = []
@@ -80,7 +82,7 @@ class Stage:
         return door
 
     def add_worker(self, fault: str | None = None) -> Process:
-        name = f"worker-{len(self.workers)}"
+        name = f"worker-{next(self._numbers)}"
         flags = ["--slot", name, "--group", self.group, "--admin-port", "0", *self.scale.flags()]
         module = MEDIABEAT if fault is None else (FAULTY_WORKER, fault)
         worker = Process(name, ["worker", "--bootstrap", self.cluster.bootstrap, *flags], self._home, module)
