@@ -188,6 +188,20 @@ def test_what_was_folded_after_the_boundary_is_remembered_when_all_has_left() ->
     assert partition.counts.duplicates == 1
 
 
+def test_the_newest_boundary_is_remembered_through_a_restart() -> None:
+    partition = Partition()
+    partition.start(A, **IOS)
+    partition.post(A, "play", 0, 1_000)
+    partition.post(A, "adBreakStart", 0, 1_000, params=POD)
+    partition.post(A, "ping", 9, 10_000)
+    partition.fold()
+    partition.restart()
+    partition.post(A, "play", 0, 1_000, at=11_000)
+    partition.post(A, "ping", 9, 10_000, at=11_001)
+    partition.fold()
+    assert partition.counts.duplicates == 1  # the ping
+
+
 def test_a_parallel_clients_play_stands_after_the_boundary_so_its_double_is_a_repeat() -> None:
     partition = Partition()
     partition.start(A)
