@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,9 +140,19 @@ def spawned(arguments: Sequence[str], log: Path | None = None) -> Iterator[subpr
             process.communicate()
 
 
-def kill_after(process: subprocess.Popen[str]) -> "Any":
-    import threading
+@contextmanager
+def following(process: Running, topic: str) -> Iterator[Iterator[str]]:
+    """The lines of a topic from its start, as they come."""
+    with spawned(["tail", topic, "--from-start", "--data", str(process.data)]) as tail:
+        assert tail.stdout is not None
+        timer = kill_after(tail)
+        try:
+            yield iter(tail.stdout)
+        finally:
+            timer.cancel()
 
+
+def kill_after(process: subprocess.Popen[str]) -> threading.Timer:
     timer = threading.Timer(PATIENCE_SECONDS, process.kill)
     timer.start()
     return timer

@@ -7,7 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from tests.e2e.players import event, now_ms, watched
-from tests.e2e.running import Running, eventually, running
+from tests.e2e.running import Running, eventually, following, running
 
 FAST = ("--reorder-window", "0.5")
 
@@ -137,10 +137,13 @@ def test_an_offline_batch_whose_upload_was_cut_by_a_crash_is_one_session(tmp_pat
             with suppress(OSError, HTTPException):  # the crash
                 process.post("/api/v1/downloaded", batch)
 
+        first = process.post("/api/v1/sessions", watched(now_ms(), 1)[0]).sid
         uploading = threading.Thread(target=upload)
-        uploading.start()
-        process.lines("events", count=1)  # the first piece is on the log
-        process.kill()
+        with following(process, "events") as lines:
+            assert first in next(lines)  # it reads now: what comes next is seen at once
+            uploading.start()
+            assert first not in next(lines)  # the first piece of the batch is on the log
+            process.kill()
         uploading.join()
 
     with running(tmp_path / "data", *FAST) as again:
