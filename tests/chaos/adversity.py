@@ -7,11 +7,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from schemas import topics
+from schemas.records import LogUnavailable
 from tests.chaos.processes import Process, until
 from tests.chaos.stage import Stage
 from tests.contracts.kafka_harness import set_topic
@@ -170,18 +171,23 @@ class Adversity:
 
     async def _all_copies_in_step(self) -> None:
         """Two of three must be well: who kills the second one tests Kafka's waiting, not our recovery."""
-        admin = await self._stage.clients.admin()
+        async with asyncio.timeout(120):
+            while not await self._copies_in_step():  # noqa: ASYNC110  the broker tells nobody
+                await asyncio.sleep(0.2)
+
+    async def _copies_in_step(self) -> bool:
         try:
-            async with asyncio.timeout(90):
-                while not await _in_step(admin, len(self._stage.cluster.ports)):  # noqa: ASYNC110  the broker tells nobody
-                    await asyncio.sleep(0.2)
+            admin = await self._stage.clients.admin()
+        except LogUnavailable:  # it asks the node that was killed before
+            return False
+        try:
+            described = await admin.describe_topics([topics.EVENTS.name, *INTERNAL])
+        except KafkaError:
+            return False
         finally:
             await admin.close()
-
-
-async def _in_step(admin: AIOKafkaAdminClient, copies: int) -> bool:
-    described = await admin.describe_topics([topics.EVENTS.name, *INTERNAL])
-    return all(len(partition["isr"]) == copies for topic in described for partition in topic["partitions"])
+        copies = len(self._stage.cluster.ports)
+        return all(len(partition["isr"]) == copies for topic in described for partition in topic["partitions"])
 
 
 async def _thaw_later(victim: Process) -> None:

@@ -71,10 +71,11 @@ class Stage:
         self._voyages: list[Process] = []
         self._journals: list[Path] = []
 
-    def add_door(self) -> Process:
+    def add_door(self, admin_port: int = 0) -> Process:
         [port] = free_ports(1)  # the same one in every life: a client finds it again
         name = f"door-{len(self.doors)}"
-        flags = ["--port", str(port), "--admin-port", "0", "--secret", SECRET, "--grace", str(self.scale.grace)]
+        flags = ["--port", str(port), "--admin-port", str(admin_port), "--secret", SECRET]
+        flags += ["--grace", str(self.scale.grace)]
         door = Process(name, ["ingest", "--bootstrap", self.cluster.bootstrap, *flags], self._home)
         self._urls.append(f"http://127.0.0.1:{port}")
         self.doors[name] = door
