@@ -1,6 +1,8 @@
 """A private Kafka broker for the tests of one pytest run, started by the first test that asks for it."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -61,13 +63,16 @@ def kill(cluster: Cluster) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Neighbouring ports below those the system hands out: a broker that starts slowly shall still find them free."""
+    while True:
+        first = random.randrange(15_000, 32_000)
+        with contextlib.ExitStack() as sockets:
+            try:
+                for port in range(first, first + count):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return list(range(first, first + count))
 
 
 def _lives(pid: int) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.broker.jars import jars, java
 from deploy.broker.node import Layout, properties
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 20
 HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"

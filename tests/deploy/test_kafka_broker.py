@@ -21,17 +21,10 @@ async def write(clients: KafkaClients, value: bytes) -> None:
     await clients.discard(producer)
 
 
-def two_free_neighbours() -> int:
-    while True:
-        [port] = free_ports(1)
-        if port < 65_000:
-            return port
-
-
 def test_start_is_idempotent_and_a_stop_keeps_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import asyncio
 
-    port = two_free_neighbours()
+    port, _ = free_ports(2)
     where = ["--port", str(port), "--dir", str(tmp_path)]
     clients = KafkaClients(f"127.0.0.1:{port}")
     try:
