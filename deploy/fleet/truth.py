@@ -2,14 +2,18 @@
 
 Nothing here imports `ingest` or `processors`. One list of told events in, every row and every worker's reject out.
 
-Where the contract leaves room, the truth accepts (each beside its code, as a `Loose` expectation):
-- ratios of extras to half a percent, and flags topics.md does not name;
-- which rows but session-close and heartbeat carry `extras.lengthSeconds`;
-- the segment of played intervals (reports.md 5.2) or of playheads seen (2.2) where a jump sets them apart;
+Where the contract leaves room, the truth accepts more than one value (each a `Loose` expectation beside its code):
+- shares (`percentReached`, `percentUnique`) to half a percent, capped at 100 or not; flags topics.md does not name;
+- which rows but session-close and heartbeat carry `extras.lengthSeconds`; extras the contract gives no name, checked
+  where their meaning is plain (`timeToStartMs`, `bufferAdMs`, ...), else any number;
+- `seekCount` of jumps while playing (reports.md 5.2), or with those told as pauseStart ... play;
+- the segment of played intervals (5.2) or of playheads seen (2.2) where a jump sets them apart;
 - the player's own `ts` or the newest folded one as `timestamp` of a row that a late arrival made;
-- `secondsSinceLastCall` of a close by still playhead or cap.
+- of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock, the last
+  folded or last arrived record as `receivedAt`; `secondsSinceLastCall` of it and of a cap;
+- on heartbeats what only a close can know (`isDroppedBeforeStart`, `dropReason`, `hasResume`): there or not.
 Not modelled, and never sent by the fleet: ads and chapters between sessionComplete and the next play, batches whose
-rest never comes, repeats known only by a stub that has expired.
+rest never comes, repeats known only by a stub that has expired. The audience topic is not judged here.
 """
 
 import copy
