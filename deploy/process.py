@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -21,6 +22,7 @@ from deploy.settings import Settings
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.01
+_SAY_SECONDS: Final = 5.0
 _YOUNG_OBJECTS: Final = 25_000
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -83,10 +85,14 @@ async def serving(
 
 
 async def until_ready(readiness: Readiness, stop: asyncio.Event) -> bool:
-    """Wait until there is no reason against it. False: it was told to stop before."""
-    while readiness.reasons():
+    """Wait until there is no reason against it; say so when that takes long. False: it was told to stop before."""
+    say_at = time.monotonic() + _SAY_SECONDS
+    while reasons := readiness.reasons():
         if stop.is_set():
             return False
+        if time.monotonic() > say_at:
+            logger.warning("not ready yet: %s", "; ".join(reasons))
+            say_at += _SAY_SECONDS
         await asyncio.sleep(_LOOK_SECONDS)
     return True
 

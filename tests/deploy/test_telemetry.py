@@ -64,6 +64,18 @@ def test_every_counter_of_a_worker_has_a_metric() -> None:
     assert values >= set(range(1000, 1000 + len(fields(WorkerCounts))))
 
 
+def test_every_counter_of_a_door_has_a_metric() -> None:
+    counts = DoorCounts()
+    numbers = [name for name, value in vars(counts).items() if isinstance(value, int) and not name.startswith("_")]
+    for number, name in enumerate(numbers, start=1000):
+        setattr(counts, name, number)
+
+    values = set(scraped(door_figures(counts, int)).values())
+
+    assert values >= set(range(1000, 1000 + len(numbers)))
+    assert len(numbers) >= 8
+
+
 def test_no_metric_has_two_meanings() -> None:
     names = [figure.name for figure in (*door_figures(DoorCounts(), int), *worker_figures(WorkerCounts()))]
 
