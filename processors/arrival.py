@@ -11,7 +11,7 @@ from processors.rejects import Code
 from processors.session import machine, packed
 from processors.session.rules import Rules
 from processors.session.state import BATCH, COLLECTION
-from processors.session.window import BOUNDARY, RANK, TIMED, WAITING_BYTES, Arrival, Waiting, must_leave, wait
+from processors.session.window import BOUNDARY, DOUBTFUL, RANK, TIMED, WAITING_BYTES, Arrival, Waiting, must_leave, wait
 from processors.stored_session import Draft, Kind
 from schemas.codec import Undecodable, decode_event
 from schemas.events import BatchPlace, Event, EventType
@@ -20,6 +20,9 @@ from schemas.session_ids import created_at
 
 START_WITHIN_MS: Final = 120_000
 """A sessionStart received further from its id's creation opens no session."""
+DOUBTFUL_EVENTS: Final = 4
+DOUBTFUL_BYTES: Final = 1024
+"""So many repeats of so many bytes are kept aside; any other is judged by what has come."""
 
 
 class Arrivals(Folding):
@@ -112,6 +115,8 @@ class Arrivals(Folding):
             return
         marks = MARKS[event.type]
         rank = 0 if draft.serial else RANK[event.type]
+        if draft.doubtful:
+            self._settle_doubtful(draft, event if marks & BOUNDARY else None, received - self._window_ms)
         wait(waiting, Waiting(event.ts, rank, offset, received, marks, arrival, event))
         draft.waiting_bytes += len(envelope.event)
         while len(waiting) > self._window_events or draft.waiting_bytes > WAITING_BYTES:
@@ -174,10 +179,7 @@ class Arrivals(Folding):
         """The event, if it is one: not a repeat, and readable."""
         body, digest = arrival.envelope.event, arrival.digest
         if digest in draft.digests or digest == draft.start_digest:
-            event = self._meant_again(draft, digest, body)
-            if event is None:
-                self.outcome.duplicates += 1
-            return event
+            return self._meant_again(draft, arrival)
         try:
             event = decode_event(body)
         except Undecodable as error:
@@ -189,22 +191,52 @@ class Arrivals(Folding):
         draft.remember(digest)
         return event
 
-    def _meant_again(self, draft: Draft, digest: bytes, body: bytes) -> Event | None:
+    def _meant_again(self, draft: Draft, arrival: Arrival) -> Event | None:
         """The event, if an ad boundary of its `ts` is, or will be, folded between its twin and itself.
 
-        Players send the same play, pauseStart or bufferStart before and after such a boundary, and mean both.
+        Players send the same play, pauseStart or bufferStart before and after such a boundary, and mean both. Where
+        the boundary may be yet to come, because the posts of a parallel client overtook each other, it is kept
+        aside.
         """
+        digest, body = arrival.digest, arrival.envelope.event
         waiting = draft.waiting
-        if not waiting and draft.boundary_ts is None:
+        if draft.serial and not waiting and draft.boundary_ts is None:
+            self.outcome.duplicates += 1
             return None
         event = decode_event(body)
-        if event.type not in MEANT_TWICE:
-            return None
-        boundaries = [item.offset for item in waiting if item.marks & BOUNDARY and item.ts == event.ts]
-        twins = [item.offset for item in waiting if item.arrival.digest == digest]
-        if twins:
-            # Of a parallel client both would leave after every boundary of their ts: nothing stands between them.
-            between = draft.serial and bool(boundaries) and max(boundaries) > max(twins)
-        else:
-            between = bool(boundaries) or (draft.boundary_ts == event.ts and not draft.repeated(digest))
-        return event if between else None
+        if event.type in MEANT_TWICE:
+            boundaries = [item.offset for item in waiting if item.marks & BOUNDARY and item.ts == event.ts]
+            twins = [item.offset for item in waiting if item.arrival.digest == digest]
+            if twins:
+                # Of a parallel client both would leave after every boundary of their ts: nothing stands between them.
+                between = draft.serial and bool(boundaries) and max(boundaries) > max(twins)
+            else:
+                between = bool(boundaries) or (draft.boundary_ts == event.ts and not draft.repeated(digest))
+            if between:
+                return event
+            if not draft.serial and len(body) <= DOUBTFUL_BYTES and len(draft.doubtful) < DOUBTFUL_EVENTS:
+                rank = RANK[event.type]
+                item = Waiting(event.ts, rank, arrival.offset, arrival.received, DOUBTFUL, arrival, event)
+                draft.doubtful.append(item)
+                draft.changed = True
+                return None
+        self.outcome.duplicates += 1
+        return None
+
+    def _settle_doubtful(self, draft: Draft, boundary: Event | None, passed: int) -> None:
+        """A boundary that arrives gives the repeats of its `ts` a meaning if their twins are folded already.
+
+        A repeat whose own window has passed without one was a double after all.
+        """
+        doubtful, draft.doubtful = draft.doubtful, []
+        twins = {item.arrival.digest for item in draft.waiting}
+        for item in doubtful:
+            digest = item.arrival.digest
+            if boundary is not None and item.ts == boundary.ts and digest not in twins:
+                wait(draft.waiting, item._replace(marks=MARKS[EventType.PLAY]))
+                draft.waiting_bytes += len(item.arrival.envelope.event)
+                twins.add(digest)
+            elif item.received < passed:
+                self.outcome.duplicates += 1
+            else:
+                draft.doubtful.append(item)

@@ -109,3 +109,5 @@ class Endings:
             self.refuse(draft, item.arrival)
         draft.waiting.clear()
         draft.waiting_bytes = 0
+        self.outcome.duplicates += len(draft.doubtful)
+        draft.doubtful.clear()

@@ -138,7 +138,7 @@ class SessionTable:
     def commit(self) -> None:
         for draft, current in self._written:
             self._open_sessions += (draft.kind is Kind.OPEN) - (draft.was_kind is Kind.OPEN)
-            self._waiting += len(draft.waiting) - draft.was_waiting
+            self._waiting += len(draft.waiting) + len(draft.doubtful) - draft.was_waiting
             if current is None:
                 self._currents.pop(draft.sid, None)
             else:

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final
 
 from processors.session.state import COLLECTION, Session
-from processors.session.window import TIMED, Arrival, Waiting
+from processors.session.window import DOUBTFUL, TIMED, Arrival, Waiting
 from schemas.events import Envelope
 
 VERSION: Final = 1
@@ -56,6 +56,7 @@ class Draft:
         "changed",
         "deadline",
         "digests",
+        "doubtful",
         "folded_received",
         "heartbeat",
         "kind",
@@ -96,6 +97,8 @@ class Draft:
         """Digests of the play, pauseStart and bufferStart folded at `boundary_ts` since that boundary."""
         self.waiting: list[Waiting] = []
         self.waiting_bytes = 0
+        self.doubtful: list[Waiting] = []
+        """Repeats that will be meant if an ad boundary of their `ts` is still to come; they hold nothing up."""
         self.was_waiting = 0
         self.machine = b""
         self.start: bytes | None = None
@@ -155,7 +158,7 @@ def waiting_of(current: bytes) -> int:
 
 def pack(draft: Draft, clock: int, window_ms: int) -> bytes:
     """The state record of a draft; `draft.machine` must be up to date."""
-    waiting = draft.waiting
+    waiting = [*draft.waiting, *draft.doubtful] if draft.doubtful else draft.waiting
     header = _HEADER.pack(
         VERSION,
         draft.kind,
@@ -243,5 +246,9 @@ def _unpack_waiting(draft: Draft, current: bytes, at: int, count: int) -> None:
         body = current[at : (at := at + body_bytes)]
         envelope = Envelope(draft.sid, received_at, COLLECTION, peer, None, body)  # the elements of a batch never wait
         arrival = Arrival(offset, received, digest, envelope)
-        draft.waiting.append(Waiting(ts, rank, offset, received, marks, arrival, event=None))
-        draft.waiting_bytes += body_bytes
+        item = Waiting(ts, rank, offset, received, marks, arrival, event=None)
+        if marks & DOUBTFUL:
+            draft.doubtful.append(item)
+        else:
+            draft.waiting.append(item)
+            draft.waiting_bytes += body_bytes

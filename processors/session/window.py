@@ -24,6 +24,8 @@ TIMED: Final = 1
 """Mark of an event on which a row or a deadline depends: the clock alone lets it leave."""
 BOUNDARY: Final = 2
 """Mark of an event that begins or ends an ad or an ad break."""
+DOUBTFUL: Final = 4
+"""A repeat that may yet be meant: it waits beside the window, not in it."""
 
 _RANKED: Final = (
     (EventType.SESSION_START,),
@@ -65,7 +67,7 @@ class Arrival(NamedTuple):
 class Waiting(NamedTuple):
     """One event in the window. The first three members are its order; `rank` is 0 throughout for a serial client.
 
-    `offset` is order of arrival. `marks`: TIMED, BOUNDARY. `event` is None after a restart, until it leaves.
+    `offset` is order of arrival. `marks`: TIMED, BOUNDARY, DOUBTFUL. `event` is None after a restart, until it leaves.
     """
 
     ts: int

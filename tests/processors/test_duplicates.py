@@ -1,5 +1,7 @@
 """Which repeats change nothing, and which a player means."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,6 +210,7 @@ def test_a_parallel_clients_play_stands_after_the_boundary_so_its_double_is_a_re
     partition.post(A, "play", 0, 1_000)
     partition.post(A, "adBreakStart", 0, 1_000, params=POD)
     partition.post(A, "play", 0, 1_000, at=1_001)
+    partition.post(A, "ping", 9, 10_000, at=10_000)
     partition.fold()
     assert partition.counts.duplicates == 1
 
@@ -225,3 +228,40 @@ def test_received_is_folded_and_duplicates_and_rejects_and_what_waits(types: lis
         counts = partition.counts
         done = counts.folded + counts.duplicates + sum(counts.rejected.values())
         assert counts.consumed == done + counts.waiting[partition.number]
+
+
+def _overtaken(partition: Partition, *, boundary: bool) -> dict[str, Any]:
+    """A parallel client's pauseStart, its repeat, and (perhaps) an adStart of the same ts that comes after both."""
+    partition.start(A)
+    partition.post(A, "play", 0, 0, at=10)
+    partition.post(A, "pauseStart", 10, 10_000, at=100)
+    partition.post(A, "adBreakStart", 10, 10_000, params=POD, at=100)
+    partition.post(A, "ping", 10, 10_001, at=5_050)
+    partition.post(A, "ping", 10, 10_001, at=5_060)
+    partition.post(A, "pauseStart", 10, 10_000, at=5_200)
+    partition.fold()
+    partition.restart()
+    if boundary:
+        partition.post(A, "adStart", 10, 10_000, params=AD, at=5_300)
+    partition.post(A, "play", 10, 17_000, at=5_400)
+    partition.post(A, "adComplete", 10, 25_000, at=6_000)
+    partition.post(A, "sessionEnd", 10, 25_000, at=6_000)
+    partition.fold()
+    partition.pass_time(20_000)
+    [close] = partition.rows("session-close")
+    extras: dict[str, Any] = close["mediabeat"]["extras"]
+    return extras
+
+
+def test_a_repeat_is_meant_when_the_boundary_arrives_after_it_and_folds_between_it_and_its_twin() -> None:
+    partition = Partition()
+    extras = _overtaken(partition, boundary=True)
+    assert (extras["pauseMs"], extras["adMs"]) == (7_000, 8_000)
+
+
+def test_a_repeat_kept_aside_for_a_boundary_that_never_comes_changes_nothing() -> None:
+    partition = Partition()
+    extras = _overtaken(partition, boundary=False)
+    assert extras["pauseMs"] == 7_000
+    assert partition.counts.duplicates == 2
+    assert partition.counts.waiting[partition.number] == 0
