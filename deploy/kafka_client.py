@@ -195,8 +195,11 @@ async def _started(starting: Awaitable[object], undo: Any, bootstrap: str, secon
     try:
         async with asyncio.timeout(seconds):
             await starting
-    except (KafkaError, OSError, TimeoutError) as failure:
+    except BaseException as failure:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(STOP_SECONDS * 2):
                 await undo()
+        if not isinstance(failure, Exception):
+            raise  # a cancellation
+        # Not only KafkaError: aiokafka asserts, for one, when the node it knew has gone while it looked for another.
         raise LogUnavailable(f"no Kafka at {bootstrap}: {failure!r}") from failure

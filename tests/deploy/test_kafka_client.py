@@ -7,11 +7,13 @@ import signal
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import NodeNotReadyError
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import AddPartitionsToTxnHandler, Sender
 from aiokafka.structs import TopicPartition
 
+from deploy import kafka_client
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients, Security
 from schemas import topics
@@ -104,3 +106,34 @@ async def test_no_broker_is_unavailable_within_the_bound_and_leaves_nothing_behi
     with pytest.raises(LogUnavailable, match="no Kafka at"):
         await KafkaClients("127.0.0.1:1").producer("id")
     assert not left_behind()
+
+
+@pytest.mark.parametrize("failure", [AssertionError("Did we not perform bootstrap?"), OSError(), NodeNotReadyError()])
+async def test_whatever_a_client_raises_while_it_starts_is_an_unavailable_log_and_the_client_is_closed(
+    failure: Exception,
+) -> None:
+    closed = []
+
+    async def start() -> None:
+        raise failure
+
+    async def undo() -> None:
+        closed.append(True)
+
+    with pytest.raises(LogUnavailable):
+        await kafka_client._started(start(), undo, "127.0.0.1:1")
+    assert closed == [True]
+
+
+async def test_a_start_that_is_cancelled_leaves_no_client_open() -> None:
+    closed = asyncio.Event()
+
+    async def undo() -> None:
+        closed.set()
+
+    starting = asyncio.create_task(kafka_client._started(asyncio.sleep(3600), undo, "127.0.0.1:1"))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert closed.is_set()
