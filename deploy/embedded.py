@@ -105,6 +105,10 @@ class EmbeddedLog:
     async def append(self, record: Record) -> None:
         await self._appended((record,))
 
+    def begin(self, record: Record) -> asyncio.Future[str | None]:
+        self._refuse_unless_room()
+        return self._put((record,))
+
     async def append_all(self, records: Sequence[Record]) -> None:
         piece: list[Record] = []
         size = 0
@@ -210,15 +214,18 @@ class EmbeddedLog:
     # Appends on their way, and back.
 
     async def _appended(self, records: Sequence[Record]) -> None:
+        self._refuse_unless_room()
+        await self._put(records)
+
+    def _refuse_unless_room(self) -> None:
         self._refuse_when_closed()
         if self._waiting_bytes >= WAITING_BYTES:
             raise LogUnavailable(f"{self._waiting_bytes} bytes wait to be written")
-        await self._put(records)
 
-    def _put(self, records: Sequence[Record]) -> asyncio.Future[None]:
+    def _put(self, records: Sequence[Record]) -> asyncio.Future[str | None]:
         self._check_places(records)
         size = _weight(records)
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[str | None] = self._loop.create_future()
         write = Write(records, size, time.monotonic() + APPEND_BOUND_SECONDS, future)
         self._waiting_bytes += size
         self._pending[write] = None

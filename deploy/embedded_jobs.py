@@ -43,7 +43,7 @@ class Write:
     size: int
     expires_at: float
     """By `time.monotonic()`: not begun by then, it is never written."""
-    future: asyncio.Future[None]
+    future: asyncio.Future[str | None]
     claim: Claim | None = None
     consumed: int = 0
 

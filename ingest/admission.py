@@ -13,6 +13,10 @@ class Admission:
         self._max_requests = max_requests
         self._max_bytes = max_bytes
 
+    def fits(self, size: int) -> bool:
+        """Whether one more request with a body of so many bytes would be let in."""
+        return not self.draining and self.requests < self._max_requests and self.held_bytes + size <= self._max_bytes
+
     def enter(self) -> None:
         """Take a place, to be given back with `leave` whatever happens, this call's own refusal included."""
         self.requests += 1
@@ -25,8 +29,8 @@ class Admission:
         if self.held_bytes > self._max_bytes:
             raise Problem("overloaded", "Too many bytes are waiting; please send it again later")
 
-    def leave(self, held: int) -> None:
-        self.requests -= 1
+    def leave(self, held: int, requests: int = 1) -> None:
+        self.requests -= requests
         self.held_bytes -= held
 
     def unready(self) -> str | None:

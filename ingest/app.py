@@ -125,14 +125,14 @@ class Door:
             bearing.max_requests, bearing.max_bytes or max(_ROOM_BYTES, 2 * collector.rules.max_batch_bytes)
         )
         self.names: dict[Handler, str] = {}
-        self._bearing = bearing
+        self.bearing = bearing
         self._bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)
 
     async def post_session(self, request: web.Request) -> web.Response:
         body = await self._body(request, self._bounds.either)
         if is_array(body):
-            return _created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=True))
-        return _created(await self.collector.start(body, self._peer(request)))
+            return created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=True))
+        return created(await self.collector.start(body, self._peer(request)))
 
     async def post_event(self, request: web.Request) -> web.Response:
         sid = request.match_info["sid"]
@@ -143,7 +143,7 @@ class Door:
 
     async def post_batch(self, request: web.Request) -> web.Response:
         body = await self._body(request, self._bounds.batch)
-        return _created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=False))
+        return created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=False))
 
     async def get_schema(self, request: web.Request) -> web.Response:
         document = published(request.match_info["event_type"])
@@ -156,11 +156,7 @@ class Door:
         return web.Response(body=document, content_type="application/json", headers=headers)
 
     async def preflight(self, request: web.Request) -> web.Response:
-        headers = {"Access-Control-Max-Age": str(PREFLIGHT_SECONDS)}
-        asked = request.headers.get("Access-Control-Request-Headers", "")
-        if _HEADER_LIST(asked):
-            headers["Access-Control-Allow-Headers"] = asked
-        return web.Response(status=204, headers=headers)
+        return allowed(request.headers.get("Access-Control-Request-Headers", ""))
 
     @web.middleware
     async def answering(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -183,7 +179,7 @@ class Door:
         finally:
             self.admission.leave(request.get(HELD, 0))
             self.counts.request_over(self._name(request), status)
-        _say_cors(response)
+        say_cors(response)
         return response
 
     def answer_unrouted(self, error: Exception, *, closes: bool) -> web.Response:
@@ -193,7 +189,7 @@ class Door:
         self.counts.request_received()
         self.counts.request_over("unframed" if closes else "other", problem.status)
         response = answer(problem)
-        _say_cors(response)
+        say_cors(response)
         return response
 
     def drain(self) -> None:
@@ -211,12 +207,16 @@ class Door:
             self.admission.hold(size)
 
         encoding = request.headers.get("Content-Encoding", "")
-        body = await read_body(request.content, encoding, limit_of, self._bearing.body_seconds, hold)
+        body = await read_body(request.content, encoding, limit_of, self.bearing.body_seconds, hold)
         request[BODY] = body
         return body
 
+    def shown(self, address: str | None) -> str | None:
+        """A client's address as records may carry it."""
+        return shown_peer(address, self.bearing.peer_privacy)
+
     def _peer(self, request: web.Request) -> str | None:
-        return shown_peer(request.remote, self._bearing.peer_privacy)
+        return self.shown(request.remote)
 
     def _copy_to_rejects(self, request: web.Request, problem: Problem) -> None:
         if endpoint := _CANONICAL.get(self._name(request)):
@@ -230,7 +230,8 @@ class Door:
         return self.names.get(request.match_info.handler, "other")
 
 
-def _say_cors(response: web.StreamResponse) -> None:
+def say_cors(response: web.StreamResponse) -> None:
+    """What every answer says, whichever way it goes."""
     headers = response.headers
     for name, value in CORS.items():
         headers.setdefault(name, value)
@@ -240,7 +241,16 @@ def _say_cors(response: web.StreamResponse) -> None:
 DOOR: Final = web.AppKey("door", Door)
 
 
-def _created(sid: str) -> web.Response:
+def allowed(asked: str) -> web.Response:
+    """The answer to a preflight that asked for these headers."""
+    headers = {"Access-Control-Max-Age": str(PREFLIGHT_SECONDS)}
+    if _HEADER_LIST(asked):
+        headers["Access-Control-Allow-Headers"] = asked
+    return web.Response(status=204, headers=headers)
+
+
+def created(sid: str) -> web.Response:
+    """The answer to a session start."""
     # Never a host or a prefix: browsers' clients take the fourth part of it as the id.
     return web.Response(status=201, headers={"Location": f"/api/v1/sessions/{sid}"})
 

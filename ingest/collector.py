@@ -19,6 +19,7 @@ from schemas.validation import Profile, Violation
 
 REJECT_BODY_BYTES: Final = 64 * 1024
 _DOWNLOADED: Final = "media.downloaded"
+_EVENTS: Final = topics.EVENTS.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,18 @@ class Rules:
     append_seconds: float = 2.8
     batch_turn_seconds: float = 2.0
     batch_append_seconds: float = 10.0
+
+
+class Address:
+    """Where one session's events go, and the envelope around them: worked out once for many of them."""
+
+    __slots__ = ("after", "before", "key", "partition", "sid")
+
+    def __init__(self, sid: str, peer: str | None, partitions: int) -> None:
+        self.sid = sid
+        self.key = sid.encode()
+        self.partition = topics.partition_of(sid, partitions)
+        self.before, self.after = codec.envelope_around(sid, "collection", peer)
 
 
 class Collector:
@@ -69,20 +82,45 @@ class Collector:
 
     def admit(self, sid: str) -> None:
         """Refuse an id that we never issued; needs neither the body nor a look-up."""
-        if self._keys.verify(sid) is None:
+        if not self.knows(sid):
             raise Problem("session_not_found", "This session is not known here; begin a new one at /api/v1/sessions")
+
+    def knows(self, sid: str) -> bool:
+        """Whether this id is one of ours."""
+        return self._keys.verify(sid) is not None
+
+    def address(self, sid: str, peer: str | None) -> Address:
+        return Address(sid, peer, self._log.partitions)
 
     async def collect(self, sid: str, body: bytes, peer: str | None) -> None:
         """Take one event of a session that `admit` let in."""
+        await self._append(*self.judged_event(self.address(sid, peer), body))
+
+    async def start(self, body: bytes, peer: str | None) -> str:
+        """Open a live session; its id."""
+        sid, record, size = self.judged_start(body, peer)
+        await self._append(record, size)
+        return sid
+
+    def begin(self, record: Record) -> "asyncio.Future[str | None]":
+        """Append what was judged, for one who counts and bounds its wait himself; see EventLog.begin."""
+        return self._log.begin(record)
+
+    # Nothing may be awaited between a judgement, which stamps, and its append: the log has the events in the order of
+    # their stamps.
+
+    def judged_event(self, address: Address, body: bytes) -> tuple[Record, int]:
+        """One event of a session that is ours, to be appended at once; and the size of what was taken of the body."""
+        sid = address.sid
         if self._closed.is_closed(sid, self._clock()):
             raise Problem("session_closed", "This session is closed; begin a new one at /api/v1/sessions")
         event = codec.parse_event(body, self.rules.profile)
         if event.type is EventType.SESSION_START:
             raise _misplaced("eventType", "A sessionStart goes to /api/v1/sessions")
-        await self._append(Envelope(sid, self._stamp(), "collection", peer, None, event.body))
+        return self._stamped(address, self._stamp(), event.body), len(event.body)
 
-    async def start(self, body: bytes, peer: str | None) -> str:
-        """Open a live session; its id."""
+    def judged_start(self, body: bytes, peer: str | None) -> tuple[str, Record, int]:
+        """A live session's first event, to be appended at once: its new id, the record, and the size as above."""
         event = codec.parse_event(body, self.rules.profile)
         if event.type is not EventType.SESSION_START:
             raise _misplaced("eventType", f"A {event.type} goes to /api/v1/sessions/<id>/events")
@@ -90,8 +128,7 @@ class Collector:
             raise _misplaced(f"params.{_DOWNLOADED}", "A downloaded session is sent whole, as an array of its events")
         received_at = self._stamp()
         sid = self._keys.mint(received_at)
-        await self._append(Envelope(sid, received_at, "collection", peer, None, event.body))
-        return sid
+        return sid, self._stamped(self.address(sid, peer), received_at, event.body), len(event.body)
 
     async def start_batch(self, body: bytes, peer: str | None, *, must_say_downloaded: bool) -> str:
         """Take one offline session whole; its id, which is a hash of its content: the same batch has the same."""
@@ -117,8 +154,7 @@ class Collector:
             for position, event in enumerate(batch.events)
         ]
         await self._durable(self._log.append_all(records), self.rules.batch_append_seconds)
-        self.counts.events_accepted += of
-        self.counts.bytes_accepted += len(body)
+        self.counts.durable(of, len(body))
         return batch.id
 
     def offer_reject(self, problem: Problem, endpoint: str, sid: str | None, body: bytes, peer: str | None) -> None:
@@ -158,13 +194,14 @@ class Collector:
         self._received_at = max(self._received_at, self._clock())
         return self._received_at
 
-    async def _append(self, envelope: Envelope) -> None:
-        # No await between stamp and append: the log has the events in the order of their stamps.
-        partition = topics.partition_of(envelope.sid, self._log.partitions)
-        record = Record(topics.EVENTS.name, partition, envelope.sid.encode(), codec.encode_envelope(envelope))
+    @staticmethod
+    def _stamped(address: Address, received_at: int, event: bytes) -> Record:
+        value = b'%b%d%b,"event":%b}' % (address.before, received_at, address.after, event)
+        return Record(_EVENTS, address.partition, address.key, value)
+
+    async def _append(self, record: Record, size: int) -> None:
         await self._durable(self._log.append(record), self.rules.append_seconds)
-        self.counts.events_accepted += 1
-        self.counts.bytes_accepted += len(envelope.event)
+        self.counts.durable(1, size)
 
     async def _durable(self, appending: Awaitable[None], seconds: float) -> None:
         is_durable = False

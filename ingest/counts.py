@@ -29,15 +29,20 @@ class Counts:
     def in_flight(self) -> int:
         return self.received - self.accepted - self.rejected - self.failed
 
+    def durable(self, events: int, size: int) -> None:
+        """Count events that the log has, of so many bytes together."""
+        self.events_accepted += events
+        self.bytes_accepted += size
+
     def request_received(self) -> None:
         self.received += 1
 
-    def request_over(self, endpoint: str, status: int) -> None:
-        """Count the end of a request that was counted as received."""
-        self.answered[endpoint, status] += 1
+    def request_over(self, endpoint: str, status: int, requests: int = 1) -> None:
+        """Count the end of requests that were counted as received."""
+        self.answered[endpoint, status] += requests
         if status == CLIENT_GONE or status >= 500:
-            self.failed += 1
+            self.failed += requests
         elif status >= 400:
-            self.rejected += 1
+            self.rejected += requests
         else:
-            self.accepted += 1
+            self.accepted += requests

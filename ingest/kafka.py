@@ -80,6 +80,10 @@ class KafkaLog:
         """See EventLog.append."""
         await self._add(record).wait()
 
+    def begin(self, record: Record) -> "asyncio.Future[str | None]":
+        """See EventLog.begin. One future a batch."""
+        return self._add(record).done
+
     async def append_all(self, records: Sequence[Record]) -> None:
         """See EventLog.append_all."""
         waiting = list(records)

@@ -1,5 +1,6 @@
 """What the front door asks of a log. Kafka implements it in `ingest/kafka.py`, SQLite in `deploy/embedded.py`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -16,6 +17,13 @@ class EventLog(Protocol):
 
         Bounded: raises LogUnavailable within the log's append bound (under 3 s) when the log is away or over its bound
         of waiting bytes. Then the outcome is unknown: the record may still appear, once.
+        """
+
+    def begin(self, record: Record) -> "asyncio.Future[str | None]":
+        """As `append`, without waiting: None when it is durable; a text, or LogUnavailable, when that is not known.
+
+        Records that share their fate may share the future: it is never to be cancelled. Raises LogUnavailable at once
+        when there is no room.
         """
 
     async def append_all(self, records: Sequence[Record]) -> None:

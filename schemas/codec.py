@@ -96,6 +96,15 @@ def encode_envelope(envelope: Envelope) -> bytes:
     )
 
 
+def envelope_around(sid: str, source: str, peer: str | None) -> tuple[bytes, bytes]:
+    """What stands before and after `receivedAt` in the envelopes of one sender.
+
+    With `,"event":`, the event and a closing brace behind it, it is what `encode_envelope` makes.
+    """
+    shown = b"null" if peer is None else _string(peer)
+    return b'{"v":1,"sid":%b,"receivedAt":' % _string(sid), b',"source":%b,"peer":%b' % (_string(source), shown)
+
+
 def decode_envelope(value: bytes) -> Envelope:
     """Read what `encode_envelope` wrote; the event's bytes are cut out, not parsed. Undecodable.
 

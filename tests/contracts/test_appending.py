@@ -51,6 +51,23 @@ async def test_appends_of_one_caller_keep_their_order_and_offsets_increase(harne
     assert offsets == sorted(set(offsets))
 
 
+async def test_appends_that_were_only_begun_are_told_and_stand_in_their_order(harness: Harness) -> None:
+    door = await harness.door()
+    values = [b"%d" % number for number in range(40)]
+
+    begun = [door.begin(event(0, value)) for value in values]
+    done, _ = await asyncio.wait(set(begun), timeout=2 * APPEND_BOUND_SECONDS)
+    durable = [value for value, future in zip(values, begun, strict=True) if future in done and tells_durable(future)]
+
+    stored_values = [record.value for record in await stored(harness, EVENTS, 0, values=set(durable))]
+    assert [value for value in without_repeats(stored_values) if value in durable] == durable
+    assert durable, "not one of them was durable in time"
+
+
+def tells_durable(future: "asyncio.Future[str | None]") -> bool:
+    return future.exception() is None and future.result() is None
+
+
 async def test_of_many_concurrent_appends_each_acknowledged_one_stands_once_and_no_other_twice(
     harness: Harness,
 ) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from ingest.app import DOOR, Bearing, Door, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector, Rules
+from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.session_id import SessionKeys
 from tests.ingest.logs import MemoryLog
@@ -18,6 +19,14 @@ from tests.ingest.logs import MemoryLog
 SECRET = b"a secret of this test, long enough"
 NOW = 1_760_000_000_000
 LIFETIME_MS = 86_400_000 + 60_000
+
+WAYS = {"short": short_way, "ordinary": lambda _door: None}
+
+
+class Opening:
+    """Which way doors are opened with; the fixture `way` changes it."""
+
+    way = "short"
 
 
 class StoppedClock:
@@ -119,6 +128,7 @@ async def open_door(
     bearing: Bearing | None = None,
     secrets: tuple[bytes, ...] = (SECRET,),
     clock: StoppedClock | None = None,
+    way: str | None = None,
     **rules: Any,
 ) -> AsyncIterator[OpenDoor]:
     log = log or MemoryLog()
@@ -126,7 +136,7 @@ async def open_door(
     keys, closed = SessionKeys(secrets), ClosedSessions(LIFETIME_MS)
     collector = Collector(log, keys, closed, Rules(**rules), clock)
     app = make_app(collector, bearing)
-    runner = DoorRunner(app, shutdown_timeout=5)
+    runner = DoorRunner(app, connection=WAYS[way or Opening.way](app[DOOR]), shutdown_timeout=5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

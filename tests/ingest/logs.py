@@ -19,6 +19,9 @@ class MemoryLog:
     async def append(self, record: Record) -> None:
         self.records.append(record)
 
+    def begin(self, record: Record) -> "asyncio.Future[str | None]":
+        return asyncio.ensure_future(self.append(record))
+
     async def append_all(self, records: Sequence[Record]) -> None:
         self.records.extend(records)
 

@@ -22,6 +22,8 @@ from tests.ingest.doors import (
 )
 from tests.ingest.logs import AwayLog, FaultyLog, SilentLog, SlowLog
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 async def test_a_session_start_is_answered_201_empty_with_a_bare_path():
     async with open_door() as door:

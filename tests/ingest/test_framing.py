@@ -21,6 +21,8 @@ from tests.ingest.doors import (
 )
 from tests.ingest.logs import SlowLog
 
+pytestmark = pytest.mark.usefixtures("way")
+
 START = request("POST", "/api/v1/sessions", session_start())
 
 BROKEN_HEADS = {

@@ -52,7 +52,7 @@ class Ground(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ground():
+def ground(way):
     with asyncio.Runner() as runner:
         opening = open_door(bearing=Bearing(body_seconds=0.2, lingering_seconds=0.05))
         door = runner.run(opening.__aenter__())

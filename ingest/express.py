@@ -1,0 +1,320 @@
+"""The short way: what fleets send all day is framed and answered here; everything else goes to aiohttp untouched.
+
+    data -> common and whole?  yes -> judged, appended, answered in turn
+                               no  -> once every earlier turn is answered: the same bytes to aiohttp, which keeps the
+                                      connection until it has answered all it was given and nothing is half read
+
+It never refuses anything. Whatever it is not sure of, the ordinary way judges, from the first byte of that request.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from ingest.app import Door
+from ingest.collector import Address
+from ingest.express_answers import ShortWay, Turn, closing
+from ingest.express_heads import MAX_HEAD_BYTES, Head, Kind, common_head
+from ingest.framing import Connection
+
+ASSEMBLY_SECONDS: Final = 0.1
+"""What is not whole so long after its first bytes is not common: aiohttp waits for the rest, and its timers run."""
+
+MAX_TURNS: Final = 32
+"""Pipelined requests that may wait for the log; then the connection is not read. As many as aiohttp's parser holds."""
+
+_HELD_BYTES: Final = 64 * 1024  # behind a turn that waits, for aiohttp; then it is not read
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+def short_way(door: Door) -> Callable[..., Connection]:
+    """For `DoorRunner(app, connection=...)`: connections of this door that know the short way."""
+    return partial(ExpressConnection, way=ShortWay(door))
+
+
+class ExpressConnection(Connection):
+    """A connection that is either here (`_ordinary` is False) or aiohttp's. Bytes that wait here are in `_rest`."""
+
+    __slots__ = (
+        "_address",
+        "_assembling",
+        "_doubtful",
+        "_emptied",
+        "_head",
+        "_is_held",
+        "_leaving",
+        "_ordinary",
+        "_peer",
+        "_raw_head",
+        "_rest",
+        "_shut",
+        "_turns",
+        "_way",
+    )
+
+    def __init__(self, manager: web.Server, *, way: ShortWay, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._way = way
+        self._ordinary = False
+        self._turns: deque[Turn] = deque()
+        self._rest = b""
+        self._doubtful = False  # what is in `_rest` goes to aiohttp as soon as no turn waits
+        self._is_held = False  # by us: aiohttp has holds of its own
+        self._assembling: asyncio.TimerHandle | None = None
+        self._leaving = False  # it is to be closed once its turns are answered
+        self._shut = False  # the client has shut its sending side while turns waited
+        self._emptied: asyncio.Future[None] | None = None
+        # A player's requests have the same head over and over; what it means is remembered with it.
+        self._raw_head = b""
+        self._head: Head | None = None
+        self._address: Address | None = None
+        self._peer: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        name = self.peername
+        self._peer = self._door.shown(str(name[0]) if isinstance(name, list | tuple) else name)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ordinary or not data:  # aiohttp asks with nothing whether anything is left
+            if not data or not self._is_back():
+                super().data_received(data)
+                return
+            self._ordinary = False
+        if self._rest:
+            data = self._rest + data
+            if self._doubtful:
+                self._rest = data
+                self._hold_if_needed()
+                return
+            self._rest = b""
+        self._take(data)
+
+    def _is_back(self) -> bool:
+        """Whether aiohttp has answered everything, waits for a request, and has no part of one."""
+        waiter = self._waiter
+        return (
+            waiter is not None
+            and not waiter.done()
+            and not (self._messages or self._held or self._edge or self._body_left or self._message_tail)
+            and not (self._close or self._force_close or self._broken or self._ended or self._upgraded)
+            and not (self._reading_paused or self._buffer_paused or self._is_amid_body())
+        )
+
+    def _take(self, data: bytes) -> None:
+        """Take every common request that is whole; then keep what is not whole yet, or hand over what is not common."""
+        turns, whole = self._turns, 0
+        while data:
+            if len(turns) >= MAX_TURNS:
+                self._write_answers(are_all=False)
+            if self._paused or len(turns) >= MAX_TURNS:
+                self._rest = data
+                break
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            if end < len(_HEAD_END):
+                if len(data) > MAX_HEAD_BYTES:
+                    self._hand_over(data)
+                    break
+                self._await_more(data, anew=whole > 0)
+                break
+            head = self._head_of(data[:end])
+            if head is None:
+                self._hand_over(data)
+                break
+            whole = end + head.length
+            if len(data) < whole:
+                self._await_more(data, anew=False)
+                break
+            turn = self._turn_of(head, data[end:whole])
+            if turn is None:
+                self._hand_over(data)
+                break
+            self._stop_assembling()
+            turns.append(turn)
+            data = data[whole:]
+        if turns and turns[0].answer is not None:
+            self.answered()
+        if self._rest:
+            self._hold_if_needed()
+
+    def _head_of(self, raw: bytes) -> Head | None:
+        if raw == self._raw_head:
+            return self._head
+        head = common_head(raw)
+        if head is None or not self._way.leads(head):
+            return None
+        if head.kind is Kind.EVENT and (self._address is None or self._address.sid != head.sid):
+            self._address = self._way.address(head.sid, self._peer)
+        self._raw_head, self._head = raw, head
+        return head
+
+    def _turn_of(self, head: Head, body: bytes) -> Turn | None:
+        if head.kind is Kind.EVENT:
+            assert self._address is not None
+            return self._way.event(self, self._address, body)
+        if head.kind is Kind.START:
+            return self._way.start(self, body, self._peer)
+        return self._way.preflight(self, head)
+
+    def _await_more(self, data: bytes, *, anew: bool) -> None:
+        self._rest = data
+        if anew:
+            self._stop_assembling()
+        if self._assembling is None:
+            self._assembling = self._loop.call_later(ASSEMBLY_SECONDS, self._not_whole)
+
+    def _stop_assembling(self) -> None:
+        if self._assembling is not None:
+            self._assembling.cancel()
+            self._assembling = None
+
+    def _not_whole(self) -> None:
+        self._assembling = None
+        if self._rest and not self._ordinary:
+            self._hand_over(self._rest)
+
+    def _hand_over(self, data: bytes) -> None:
+        """Give these bytes, from the first of a request, to aiohttp: now, or when the turns before are answered."""
+        self._stop_assembling()
+        if self._turns:
+            self._rest, self._doubtful = data, True
+            self._hold_if_needed()
+            return
+        self._rest, self._doubtful, self._ordinary = b"", False, True
+        self._hold_if_needed()
+        super().data_received(data)
+
+    def _hold_if_needed(self) -> None:
+        """Do not read from a client that does not read, or that is far ahead of the log."""
+        is_far = len(self._turns) >= MAX_TURNS or (self._doubtful and len(self._rest) > _HELD_BYTES)
+        hold = not self._ordinary and (self._paused or is_far)
+        if hold == self._is_held:
+            return
+        self._is_held = hold
+        if hold:
+            self._pause_transport_reading()
+        elif not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._hold_if_needed()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self._ordinary:
+            self._go_on()
+
+    def answered(self) -> None:
+        """Write the answers whose turn it is, and go on with what waited for them."""
+        if self._write_answers(are_all=not self._rest) and (self._rest or self._is_held or self._leaving or self._shut):
+            self._go_on()
+
+    def _write_answers(self, *, are_all: bool) -> bool:
+        """In one write; whether there were any. `are_all`: no request is behind those whose turns are known."""
+        turns = self._turns
+        if not turns or (data := turns[0].answer) is None:
+            return False
+        turns.popleft()
+        if turns and turns[0].answer is not None:
+            pieces = [data]
+            while turns and (data := turns[0].answer) is not None:
+                pieces.append(data)
+                turns.popleft()
+            data, last = b"".join(pieces[:-1]), pieces[-1]
+        else:
+            data, last = b"", data
+        if are_all and not turns and (self._leaving or self._shut or self._way.draining):
+            last = closing(last)
+            self._leaving, self._shut = True, False
+        if self.transport is not None:
+            self.transport.write(data + last)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        return True
+
+    def _go_on(self) -> None:
+        """After answers, or when the client reads again: with what waits, and with what was put off."""
+        if self._rest and not (self._doubtful and self._turns):
+            rest, self._rest = self._rest, b""
+            if self._doubtful:
+                self._hand_over(rest)
+            else:
+                self._take(rest)
+        self._hold_if_needed()
+        if self._turns or self._paused_with_rest() or not (self._leaving or self._shut):
+            return
+        if self._rest:
+            self._hand_over(self._rest)
+        self._end()
+
+    def _paused_with_rest(self) -> bool:
+        return self._paused and bool(self._rest)
+
+    def _end(self) -> None:
+        """No turn waits any more: do what was put off until then."""
+        if self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+        if self._shut:
+            self._shut = False
+            if not super().eof_received() and self.transport is not None:
+                self.transport.close()
+        if self._leaving:
+            self._leaving = False
+            if self._ordinary:
+                super().close()
+            else:
+                self.force_close()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # as in Connection
+        if self._turns or self._paused_with_rest():
+            self._shut = True
+            return self.ssl_context is None
+        if self._rest:
+            self._hand_over(self._rest)
+        return super().eof_received()
+
+    def close(self) -> None:
+        """A stop has begun: answer what is taken, finish what is begun."""
+        if self._turns:
+            self._leaving = True
+            return
+        if self._rest:
+            self._hand_over(self._rest)
+        super().close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        if self._turns:
+            self._leaving = True
+            self._emptied = self._loop.create_future()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._emptied
+        elif self._rest:
+            self._hand_over(self._rest)
+        await super().shutdown(timeout)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_assembling()
+        if self._rest and not (self._turns or self._doubtful):
+            head = common_head(self._rest[: self._rest.find(_HEAD_END) + len(_HEAD_END)])
+            if head is not None:
+                self._way.left_amid_body(head.kind)
+        self._rest, self._doubtful = b"", False
+        self._turns.clear()  # what waits in the log is counted there
+        if self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+        super().connection_lost(exc)
+
+    def _process_keepalive(self) -> None:
+        if self._turns:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        elif self._is_held and self._paused and self._loop.time() >= self._next_keepalive_close_time:
+            assert self.transport is not None
+            self.transport.abort()  # it has asked, and has not read one answer in all that time
+            return
+        super()._process_keepalive()
