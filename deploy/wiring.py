@@ -32,6 +32,7 @@ from ingest import collector as door_rules
 from ingest.app import DOOR, Bearing, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
+from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
@@ -73,7 +74,7 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
         working = asyncio.create_task(worker.run(), name="the worker")
         quarter = settings.grace_stop_ms / 4000  # of the time to stop: to drain, to cut off who does not; half is left
-        door = DoorRunner(app, access_log=None, shutdown_timeout=quarter)
+        door = DoorRunner(app, connection=short_way(app[DOOR]), access_log=None, shutdown_timeout=quarter)
         stack.push_async_callback(group.close)
         stack.push_async_callback(_finish, worker, working, following)
         # Entered last, so the first to end: what it accepts until then, the lanes still commit.

@@ -32,6 +32,7 @@ from deploy.wiring import make_worker, rules_of_door, url_of
 from ingest.app import DOOR, Bearing, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
+from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.kafka import KafkaLog
 from ingest.session_id import SessionKeys
@@ -76,7 +77,7 @@ async def run_ingest(settings: Settings, announce: Callable[[Where], object], *,
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
         stack.push_async_callback(_cancelled, following)
         quarter = settings.grace_stop_ms / 4000
-        door = DoorRunner(app, access_log=None, shutdown_timeout=quarter)
+        door = DoorRunner(app, connection=short_way(app[DOOR]), access_log=None, shutdown_timeout=quarter)
         serving_door = serving(
             door, door_socket, tls, in_flight=lambda: collector.counts.in_flight, drain_seconds=quarter
         )
