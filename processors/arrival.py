@@ -18,6 +18,9 @@ from schemas.events import BatchPlace, Event, EventType
 from schemas.reports import CloseReason
 from schemas.session_ids import created_at
 
+_new: Final = tuple.__new__
+"""Makes a named tuple in half the time its own constructor takes."""
+
 START_WITHIN_MS: Final = 120_000
 """A sessionStart received further from its id's creation opens no session."""
 DOUBTFUL_EVENTS: Final = 4
@@ -117,7 +120,7 @@ class Arrivals(Folding):
         rank = 0 if draft.serial else RANK[event.type]
         if draft.doubtful:
             self._settle_doubtful(draft, event if marks & BOUNDARY else None, received - self._window_ms)
-        wait(waiting, Waiting(event.ts, rank, offset, received, marks, arrival, event))
+        wait(waiting, _new(Waiting, (event.ts, rank, offset, received, marks, arrival, event)))
         draft.waiting_bytes += len(envelope.event)
         while len(waiting) > self._window_events or draft.waiting_bytes > WAITING_BYTES:
             self.fold_first(draft)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from processors.counts import Counts
 from processors.rejects import Code, reject
@@ -10,7 +11,10 @@ from schemas.events import Envelope
 from schemas.records import Record
 from schemas.reports import TOPIC, CloseReason, Row
 
-_TOPIC_NAME = {kind: topic.name for kind, topic in TOPIC.items()}
+_new: Final = tuple.__new__
+"""Makes a named tuple in half the time its own constructor takes."""
+_STATE: Final = topics.STATE.name
+_TOPIC_NAME: Final = {kind: topic.name for kind, topic in TOPIC.items()}
 
 
 class TooLarge(Exception):
@@ -56,7 +60,7 @@ class Outcome:
             value = codec.encode(row.value)
             if len(value) > topics.ROW_LIMIT_BYTES:
                 raise TooLarge(f"{row.kind} row of {len(value)} bytes")
-            self.records.append(Record(_TOPIC_NAME[row.kind], self.partition, row.sid.encode(), value))
+            self.records.append(_new(Record, (_TOPIC_NAME[row.kind], self.partition, row.sid.encode(), value)))
             self.rows[row.kind] += 1
 
     def add_closed(self, sid: str, closed_at: int, reason: CloseReason, *, told: bool) -> None:
@@ -77,7 +81,7 @@ class Outcome:
         """TooLarge for a state record over the topic's limit. None forgets the key."""
         if value is not None and len(value) > topics.STATE_LIMIT_BYTES:
             raise TooLarge(f"state record of {len(value)} bytes")
-        self.records.append(Record(topics.STATE.name, self.partition, key.encode(), value))
+        self.records.append(_new(Record, (_STATE, self.partition, key.encode(), value)))
 
     def add_to(self, counts: Counts) -> None:
         """The transaction held."""

@@ -34,6 +34,9 @@ from schemas.codec import Undecodable, decode_envelope
 from schemas.events import Envelope
 from schemas.records import Record, StoredRecord
 
+_new: Final = tuple.__new__
+"""Makes a named tuple in half the time its own constructor takes."""
+
 EXPIRIES_A_TRANSACTION: Final = 2_000
 EXPIRIES_A_TURN: Final = 100
 """After so many the caller gets control back, to let other tasks run."""
@@ -202,7 +205,7 @@ class SessionTable:
         sid = envelope.sid
         draft = self._drafts.get(sid) or self._draft(sid)
         arrivals = self._arrivals
-        arrival = Arrival(offset, received, digest_of(envelope.event), envelope)
+        arrival = _new(Arrival, (offset, received, digest_of(envelope.event), envelope))
         if offset in arrivals.excluded_offsets or sid in arrivals.excluded_sids:
             self._refuse_excluded(draft, arrival)
         elif draft is None:

@@ -13,6 +13,9 @@ from processors.session.state import COLLECTION, Session
 from processors.session.window import DOUBTFUL, TIMED, Arrival, Waiting
 from schemas.events import Envelope
 
+_new: Final = tuple.__new__
+"""Makes a named tuple in half the time its own constructor takes."""
+
 VERSION: Final = 1
 DIGEST_BYTES: Final = 8
 DIGESTS_KEPT: Final = 16
@@ -226,10 +229,12 @@ def unpack(sid: str, start: bytes | None, current: bytes) -> Draft:
     draft.boundary_ts = None if boundary_ts == _NO_BOUNDARY else boundary_ts
     draft.next_position = next_position
     draft.start = start
-    at = _HEADER.size
-    draft.digests = current[at : (at := at + DIGEST_BYTES * digests)]
-    draft.repeats = current[at : (at := at + DIGEST_BYTES * repeats)]
-    draft.machine = current[at : (at := at + machine_bytes)]
+    repeats_at = _HEADER.size + DIGEST_BYTES * digests
+    machine_at = repeats_at + DIGEST_BYTES * repeats
+    at = machine_at + machine_bytes
+    draft.digests = current[_HEADER.size : repeats_at]
+    draft.repeats = current[repeats_at:machine_at]
+    draft.machine = current[machine_at:at]
     if waiting:
         _unpack_waiting(draft, current, at, waiting)
     return draft
@@ -241,12 +246,15 @@ def _unpack_waiting(draft: Draft, current: bytes, at: int, count: int) -> None:
         ts, offset, received, received_at, rank, marks, peer_bytes, digest, body_bytes = _WAITING.unpack_from(
             current, at
         )
-        at += _WAITING.size
-        peer = current[at : (at := at + peer_bytes)].decode(errors="replace") or None
-        body = current[at : (at := at + body_bytes)]
-        envelope = Envelope(draft.sid, received_at, COLLECTION, peer, None, body)  # the elements of a batch never wait
-        arrival = Arrival(offset, received, digest, envelope)
-        item = Waiting(ts, rank, offset, received, marks, arrival, event=None)
+        peer_at = at + _WAITING.size
+        body_at = peer_at + peer_bytes
+        at = body_at + body_bytes
+        peer = current[peer_at:body_at].decode(errors="replace") or None
+        body = current[body_at:at]
+        # The elements of a batch never wait.
+        envelope = _new(Envelope, (draft.sid, received_at, COLLECTION, peer, None, body))
+        arrival = _new(Arrival, (offset, received, digest, envelope))
+        item = _new(Waiting, (ts, rank, offset, received, marks, arrival, None))
         if marks & DOUBTFUL:
             draft.doubtful.append(item)
         else:

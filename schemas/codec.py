@@ -17,11 +17,24 @@ SOURCES: Final = frozenset({"collection", "batch", "roundware"})
 
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT_MEMBER: Final = b',"event":'
+_MEMBER_BYTES: Final = 9
+_BEFORE_SID: Final = b'{"v":1,"sid":"'
+_BEFORE_RECEIVED: Final = b'","receivedAt":'
+_BEFORE_PEER: Final = b',"source":"collection","peer":'
+_SID_AT: Final = 14
+_SID_END: Final = 78
+_RECEIVED_AT: Final = 93
+_RECEIVED_END: Final = 106
+"""Until the year 2286 an instant has 13 digits."""
+_PEER_AT: Final = 136
 _WHOLE: Final = (int,)
 _NUMBERS: Final = (int, float)
 _NOTHING: Final[dict[str, Any]] = {}
 _TOO_DEEP: Final = f"is nested deeper than {MAX_NESTING} levels"
 
+
+_new: Final = tuple.__new__
+"""Makes a named tuple in half the time its own constructor takes: the decoders run for every record there is."""
 
 _TYPES: Final = {str(event_type): event_type for event_type in EventType}
 _LENIENT_TYPES: Final = _TYPES | {"contentComplete": EventType.SESSION_COMPLETE}
@@ -113,6 +126,24 @@ def decode_envelope(value: bytes) -> Envelope:
     at = value.find(_EVENT_MEMBER)
     if at < 0 or value[-1] != 0x7D:
         raise Undecodable("not an event envelope")
+    sid, digits = value[_SID_AT:_SID_END], value[_RECEIVED_AT:_RECEIVED_END]
+    if (
+        # Nearly all there is: a collection envelope whose members stand where they always do, nothing escaped in it.
+        value[:_SID_AT] == _BEFORE_SID
+        and value[_SID_END:_RECEIVED_AT] == _BEFORE_RECEIVED
+        and value[_RECEIVED_END:_PEER_AT] == _BEFORE_PEER
+        and sid.isalnum()
+        and digits.isdigit()
+        and digits[0] != 0x30
+    ):
+        peer = value[_PEER_AT:at]
+        if peer == b"null":
+            return _new(Envelope, (sid.decode(), int(digits), "collection", None, None, value[at + _MEMBER_BYTES : -1]))
+        if peer[:1] == peer[-1:] == b'"' and peer[1:-1].replace(b".", b"").replace(b":", b"").isalnum():
+            address = peer[1:-1].decode()
+            return _new(
+                Envelope, (sid.decode(), int(digits), "collection", address, None, value[at + _MEMBER_BYTES : -1])
+            )
     try:
         members = orjson.loads(value[:at] + b"}").values()
         if len(members) == 5:
@@ -128,7 +159,7 @@ def decode_envelope(value: bytes) -> Envelope:
         raise Undecodable("not an event envelope of version 1")
     if batch and not (type(batch.id) is str and type(batch.position) is int and type(batch.of) is int):
         raise Undecodable("batch of an event envelope is not {id, index, of}")
-    return Envelope(sid, received_at, source, peer, batch, value[at + len(_EVENT_MEMBER) : -1])
+    return Envelope(sid, received_at, source, peer, batch, value[at + _MEMBER_BYTES : -1])
 
 
 def decode_event(event: bytes) -> Event:
@@ -147,14 +178,14 @@ def decode_event(event: bytes) -> Event:
     if timed and event_type not in _TELLING:
         # Most events: the schema asks for nothing that is not seen here.
         if len(document) == 2:
-            return Event(event_type, playhead, ts, {}, {}, {})
+            return _new(Event, (event_type, playhead, ts, {}, {}, {}))
         get = document.get
         if get("params", _NOTHING) == _NOTHING and get("customMetadata", _NOTHING) == _NOTHING:
             qoe = get("qoeData", _NOTHING)
             if qoe == _NOTHING:
-                return Event(event_type, playhead, ts, {}, {}, {})
+                return _new(Event, (event_type, playhead, ts, {}, {}, {}))
             if repairs.is_plain_qoe(qoe, _NUMBERS):
-                return Event(event_type, playhead, ts, {}, qoe, {})
+                return _new(Event, (event_type, playhead, ts, {}, qoe, {}))
     return _decode_telling(event_type, document)
 
 

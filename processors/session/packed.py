@@ -12,13 +12,14 @@ from typing import Final
 
 import orjson
 
-from processors.session.state import NEVER, SOURCES, Ads, Chapters, ClosedChapter, PlayerState, Quality, Session
+from processors.session.state import SOURCES, Ads, Chapters, ClosedChapter, PlayerState, Quality, Session
 
 LAYOUT: Final = 1
 
 # layout sections source phase phase_before | serial markers played completed closed infer stalled | crossed
 # flags folded heartbeats close_revision pauses buffers stalls seeks run_events | 21 times and the digest | 8 playheads
 _HEAD: Final = Struct("<BBBBB???????BIIIIIIIII22q8d")
+_SOURCE_AT: Final = 2
 _LENGTH: Final = Struct("<I")
 _ADS: Final = Struct("<I??qqqqqqII")
 _CHAPTERS: Final = Struct("<I?qqqI")
@@ -86,14 +87,10 @@ def unpack(sid: str, start: bytes, current: bytes) -> Session:
 
 
 def _unpack_1(sid: str, start: bytes, current: bytes) -> Session:
-    s: Session = Session.__new__(Session)
-    s.sid = sid
+    s = Session(sid, SOURCES[current[_SOURCE_AT]])
     s.start = start
-    s.start_document = None
-    s.row_stamp = s.row_received_at = 0
-    s.row_closed_at = NEVER
     (
-        _layout, sections, source, s.phase, s.phase_before_play,
+        _layout, sections, _source, s.phase, s.phase_before_play,
         s.is_serial, s.with_markers, s.played, s.completed, s.closed, s.may_infer_play, s.stalled,
         s.crossed, s.flags,
         s.folded_events, s.heartbeats, s.close_revision, s.pause_count, s.buffer_count, s.stall_count, s.seek_count,
@@ -104,9 +101,6 @@ def _unpack_1(sid: str, start: bytes, current: bytes) -> Session:
         s.buffer_ad_ms, s.stall_ms, s.error_ms, s.run_ms, s.close_digest,
         s.length, s.playhead, s.main_playhead, s.low, s.high, s.played_from, s.played_to, s.next_marker,
     ) = _HEAD.unpack_from(current)  # fmt: skip
-    s.source = SOURCES[source]
-    s.ads = s.chapters = s.quality = s.states = None
-    s.intervals = []
     if sections:
         _unpack_sections(s, sections, current)
     return s
@@ -154,7 +148,7 @@ def _pack_ads(ads: Ads) -> bytes:
 
 
 def _unpack_ads(current: bytes, at: int) -> tuple[Ads, int]:
-    ads: Ads = Ads.__new__(Ads)
+    ads = Ads()
     (
         ads.count, ads.open, ads.break_open,
         ads.ad_ms, ads.gap_ms, ads.credited_gap_ms, ads.open_ms, ads.ad_opened_ts, ads.break_opened_ts,
@@ -175,7 +169,7 @@ def _pack_chapters(chapters: Chapters) -> bytes:
 
 
 def _unpack_chapters(current: bytes, at: int) -> tuple[Chapters, int]:
-    chapters: Chapters = Chapters.__new__(Chapters)
+    chapters = Chapters()
     (
         chapters.count, chapters.open, chapters.open_ms, chapters.opened_ts, chapters.run_ms, chapters.revision
     ) = _CHAPTERS.unpack_from(current, at)  # fmt: skip
@@ -198,7 +192,7 @@ def _pack_quality(quality: Quality) -> bytes:
 
 
 def _unpack_quality(current: bytes, at: int) -> tuple[Quality, int]:
-    quality: Quality = Quality.__new__(Quality)
+    quality = Quality()
     (
         quality.bitrate, quality.bitrate_ms, quality.bitrate_sum, quality.run_bitrate_ms, quality.run_bitrate_sum,
         quality.time_to_start_ms, quality.dropped_frames, quality.dropped_frames_sum, quality.frames_per_second,

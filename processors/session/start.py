@@ -75,6 +75,7 @@ def record(session: Session, event: Event, *, downloaded: bool) -> bytes:
     length = reading.number(params.get("media.length"))
     if length is not None:
         told["length"] = length
+    session.start_document = told
     return LAYOUT + orjson.dumps(told)
 
 
