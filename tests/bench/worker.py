@@ -179,7 +179,7 @@ def measure(shape: Shape, rounds: int) -> list[dict[str, object]]:
         fill(cluster.bootstrap, shape)
         for _ in range(rounds):
             peer.append(quixstreams(cluster, shape, Path(name)).per_cpu_second())
-            run = mediabeat(cluster, shape, Path(name), 1_000_000)
+            run = mediabeat(cluster, shape, Path(name), 86_400)
             off.append(run.per_cpu_second())
             rss.append(run.rss_bytes / 1e6)
             on.append(mediabeat(cluster, shape, Path(name), 30).per_cpu_second())
