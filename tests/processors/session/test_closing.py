@@ -70,6 +70,12 @@ def test_a_replay_goes_out_as_one_revision_at_the_next_complete() -> None:
     assert len(closes(told)) == 2
 
 
+def test_the_time_between_a_complete_and_its_replay_is_in_no_account() -> None:
+    told = completed().fold(at(30, "ping", 20), at(42, "play", 0), at(50, "sessionEnd", 8))
+    own = told.close.own
+    assert own["endedAt"] - own["startedAt"] == told.close.extras["mediaMs"] + 22_000
+
+
 def test_a_replay_that_is_ended_goes_out_at_the_end_and_stays_complete() -> None:
     told = completed().fold(at(40, "play", 0), at(50, "sessionEnd", 10))
     assert closes(told) == [(0, 20, "complete"), (1, 30, "complete")]
@@ -130,6 +136,13 @@ def test_an_idle_timeout_is_ten_minutes_after_the_last_call() -> None:
     assert close.value["timestamp"] == "2026-01-01T00:00:20.000Z"
     assert close["isCompleted"] is None
     assert told.open.closed
+
+
+def test_a_timeout_row_says_when_the_newest_call_came_whatever_its_place_in_the_order() -> None:
+    told = drive(start(), at(0, "play"))
+    machine.advance(told.open, at(10, "ping", 10), BASE + 12_500, told.rules)
+    machine.advance(told.open, at(11, "ping", 11), BASE + 12_000, told.rules)
+    assert told.expire().close.own["receivedAt"] == BASE + 12_500
 
 
 def test_a_cap_counts_from_the_last_call_to_the_deadline() -> None:
@@ -238,6 +251,14 @@ def test_an_incomplete_batch_taken_up_again_revises_its_rows() -> None:
     assert "closedAt" not in {**told.close.own, **told.ads[-1].own, **told.chapters[-1].own}
     assert told.close.flags == []
     assert len(told.of(RowKind.AD_START)) == 1
+
+
+def test_an_ad_after_a_revised_one_begins_with_its_first_row() -> None:
+    told = broken_off()
+    machine.reopen(told.open)
+    other = {**AD, "media.ad.id": "other"}
+    told.fold(at(25, "adComplete", 10), at(25, "adStart", 10, other), at(30, "adComplete", 10))
+    assert [(ad.own["instance"], ad.own["revision"]) for ad in told.ads] == [(1, 0), (1, 1), (2, 0)]
 
 
 def test_an_incomplete_batch_that_goes_on_equals_one_that_never_broke_off() -> None:

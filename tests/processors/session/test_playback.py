@@ -232,3 +232,19 @@ def test_server_startup_leaves_ads_and_pauses_out() -> None:
 def test_a_drop_before_start_has_its_likeliest_reason(before: tuple[object, ...], reason: str) -> None:
     told = Drive().fold(start(), *before, at(5, "sessionEnd"))  # type: ignore[arg-type]
     assert told.close.extras["dropReason"] == reason
+
+
+def test_buffering_in_a_pre_roll_ad_is_the_ads_and_no_start_up() -> None:
+    extras = drive(
+        start(),
+        at(0, "bufferStart"),
+        at(2, "adBreakStart", 0, POD),
+        at(2, "adStart", 0, AD),
+        at(5, "bufferStart"),
+        at(9, "play"),
+        at(15, "adComplete"),
+        at(15, "adBreakComplete"),
+        at(15, "play"),
+        at(20, "sessionEnd", 5),
+    ).close.extras
+    assert (extras["bufferMs"], extras["bufferStartupMs"], extras["bufferAdMs"]) == (6_000, 2_000, 4_000)
