@@ -26,7 +26,7 @@ INTERNAL = ("__consumer_offsets", "__transaction_state")
 
 KILL_WORKER, KILL_DOOR, FREEZE_WORKER = "worker killed", "door killed", "worker frozen"
 ADD_WORKER, REMOVE_WORKER, STOP_DOOR = "worker added", "worker removed", "door stopped"
-SQUEEZE = "report topic squeezed"
+FREEZE_DOOR, SQUEEZE = "door frozen", "report topic squeezed"
 LEADER, GROUP_COORDINATOR = "partition leader killed", "group coordinator killed"
 TRANSACTION_COORDINATOR = "transaction coordinator killed"
 BROKERS = (LEADER, GROUP_COORDINATOR, TRANSACTION_COORDINATOR)
@@ -46,7 +46,8 @@ class Adversity:
         self._acts: dict[str, Callable[[], Awaitable[None]]] = {
             KILL_WORKER: self._kill_worker,
             KILL_DOOR: self._kill_door,
-            FREEZE_WORKER: self._freeze_worker,
+            FREEZE_WORKER: lambda: self._freeze(FREEZE_WORKER, self._stage.workers),
+            FREEZE_DOOR: lambda: self._freeze(FREEZE_DOOR, self._stage.doors),
             ADD_WORKER: self._add_worker,
             REMOVE_WORKER: self._remove_worker,
             STOP_DOOR: self._stop_door,
@@ -107,9 +108,9 @@ class Adversity:
         victim.kill()
         victim.start()
 
-    async def _freeze_worker(self) -> None:
-        victim = await self._victim(self._stage.workers)
-        self._note(FREEZE_WORKER)
+    async def _freeze(self, what: str, processes: dict[str, Process]) -> None:
+        victim = await self._victim(processes)
+        self._note(what)
         victim.freeze()
         self._thawing.add(asyncio.create_task(_thaw_later(victim)))
 
@@ -124,12 +125,16 @@ class Adversity:
         victim = await self._victim(self._stage.workers)
         self._note(REMOVE_WORKER)
         del self._stage.workers[victim.name]
-        self.exits.append((victim.name, await victim.stop()))
+        await self._stop(victim)
 
     async def _stop_door(self) -> None:
         victim = await self._victim(self._stage.doors)
-        self.exits.append((victim.name, await victim.stop()))
+        await self._stop(victim)
         victim.start()
+
+    async def _stop(self, victim: Process) -> None:
+        self.exits.append((victim.name, await victim.stop()))
+        assert "cut short" not in victim.last_words(), "it did not drain within its grace"
 
     async def _squeeze(self) -> None:
         """For a while the broker refuses every row of some report topic."""

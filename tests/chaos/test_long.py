@@ -12,8 +12,8 @@ from tests.kafka_broker import private_cluster
 
 pytestmark = pytest.mark.chaos
 
-ONE_NODE = Scale(partitions=6, idle=6, grace=4, window=2, rate=200, at_once=150, voyage_sessions=200)
-THREE_NODES = Scale(partitions=6, idle=8, grace=12, window=12, rate=150, at_once=150, voyage_sessions=200)
+ONE_NODE = Scale(partitions=6, idle=6, grace=4, window=2, rate=200, at_once=150, voyage_sessions=200, heartbeat=2)
+THREE_NODES = Scale(partitions=6, idle=8, grace=12, window=12, rate=150, at_once=150, voyage_sessions=200, heartbeat=3)
 """A broker that dies takes its partitions with it for seconds, and what was under way may land when it is over, long
 after the door has given it up: sessions and their reorder windows must outlast that. Of an event that lands later the
 log does not tell what the lane had folded by then, and neither can the truth."""
@@ -32,7 +32,8 @@ async def test_one_node_and_thirty_kills_of_workers_and_doors(tmp_path: Path) ->
             plan = {
                 acts.KILL_WORKER: 26,
                 acts.KILL_DOOR: 8,
-                acts.FREEZE_WORKER: 5,
+                acts.FREEZE_WORKER: 4,
+                acts.FREEZE_DOOR: 2,
                 acts.ADD_WORKER: 3,
                 acts.REMOVE_WORKER: 3,
                 acts.STOP_DOOR: 2,
@@ -79,3 +80,4 @@ async def test_three_nodes_and_ten_kills_of_brokers_among_those_of_workers_and_d
     assert sum(adversity.done[what] for what in acts.BROKERS) >= 10
     assert all(adversity.done[what] for what in acts.BROKERS)
     assert {status for _, status in adversity.exits} == {0}
+    assert theatre.died == []
