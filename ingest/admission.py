@@ -17,6 +17,11 @@ class Admission:
         """Whether one more request with a body of so many bytes would be let in."""
         return not self.draining and self.requests < self._max_requests and self.held_bytes + size <= self._max_bytes
 
+    def take(self, size: int) -> None:
+        """Enter and hold in one, for a request that fits."""
+        self.requests += 1
+        self.held_bytes += size
+
     def enter(self) -> None:
         """Take a place, to be given back with `leave` whatever happens, this call's own refusal included."""
         self.requests += 1

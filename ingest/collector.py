@@ -111,13 +111,14 @@ class Collector:
 
     def judged_event(self, address: Address, body: bytes) -> tuple[Record, int]:
         """One event of a session that is ours, to be appended at once; and the size of what was taken of the body."""
-        sid = address.sid
-        if self._closed.is_closed(sid, self._clock()):
+        now = self._clock()
+        if self._closed.is_closed(address.sid, now):
             raise Problem("session_closed", "This session is closed; begin a new one at /api/v1/sessions")
         event = codec.parse_event(body, self.rules.profile)
         if event.type is EventType.SESSION_START:
             raise _misplaced("eventType", "A sessionStart goes to /api/v1/sessions")
-        return self._stamped(address, self._stamp(), event.body), len(event.body)
+        self._received_at = received_at = max(self._received_at, now)
+        return self._stamped(address, received_at, event.body), len(event.body)
 
     def judged_start(self, body: bytes, peer: str | None) -> tuple[str, Record, int]:
         """A live session's first event, to be appended at once: its new id, the record, and the size as above."""

@@ -19,7 +19,7 @@ from aiohttp import web
 from ingest.app import Door
 from ingest.collector import Address
 from ingest.express_answers import ShortWay, Turn, closing
-from ingest.express_heads import MAX_HEAD_BYTES, Head, Kind, common_head
+from ingest.express_heads import EVENT, MAX_HEAD_BYTES, START, Head, common_head
 from ingest.framing import Connection
 
 ASSEMBLY_SECONDS: Final = 0.1
@@ -115,17 +115,20 @@ class ExpressConnection(Connection):
             if self._paused or len(turns) >= MAX_TURNS:
                 self._rest = data
                 break
-            end = data.find(_HEAD_END) + len(_HEAD_END)
-            if end < len(_HEAD_END):
-                if len(data) > MAX_HEAD_BYTES:
+            if (head := self._head) is not None and data.startswith(self._raw_head):
+                end = len(self._raw_head)
+            else:
+                end = data.find(_HEAD_END) + len(_HEAD_END)
+                if end < len(_HEAD_END):
+                    if len(data) > MAX_HEAD_BYTES:
+                        self._hand_over(data)
+                        break
+                    self._await_more(data, anew=whole > 0)
+                    break
+                head = self._head_of(data[:end])
+                if head is None:
                     self._hand_over(data)
                     break
-                self._await_more(data, anew=whole > 0)
-                break
-            head = self._head_of(data[:end])
-            if head is None:
-                self._hand_over(data)
-                break
             whole = end + head.length
             if len(data) < whole:
                 self._await_more(data, anew=False)
@@ -134,8 +137,11 @@ class ExpressConnection(Connection):
             if turn is None:
                 self._hand_over(data)
                 break
-            self._stop_assembling()
+            if self._assembling is not None:
+                self._stop_assembling()
             turns.append(turn)
+            if len(data) == whole:
+                break
             data = data[whole:]
         if turns and turns[0].answer is not None:
             self.answered()
@@ -143,21 +149,19 @@ class ExpressConnection(Connection):
             self._hold_if_needed()
 
     def _head_of(self, raw: bytes) -> Head | None:
-        if raw == self._raw_head:
-            return self._head
         head = common_head(raw)
         if head is None or not self._way.leads(head):
             return None
-        if head.kind is Kind.EVENT and (self._address is None or self._address.sid != head.sid):
+        if head.kind == EVENT and (self._address is None or self._address.sid != head.sid):
             self._address = self._way.address(head.sid, self._peer)
         self._raw_head, self._head = raw, head
         return head
 
     def _turn_of(self, head: Head, body: bytes) -> Turn | None:
-        if head.kind is Kind.EVENT:
+        if head.kind == EVENT:
             assert self._address is not None
             return self._way.event(self, self._address, body)
-        if head.kind is Kind.START:
+        if head.kind == START:
             return self._way.start(self, body, self._peer)
         return self._way.preflight(self, head)
 

@@ -11,7 +11,8 @@ from multidict import CIMultiDict
 from ingest.app import Door, allowed, created, say_cors
 from ingest.bodies import is_array
 from ingest.collector import Address
-from ingest.express_heads import Head, Kind
+from ingest.counts import CLIENT_GONE
+from ingest.express_heads import EVENT, PREFLIGHT, START, Head
 from ingest.problems import answer, problem_of
 from schemas.records import LogUnavailable, Record
 
@@ -65,7 +66,7 @@ class ShortWay:
         """Whether a request with this head may go this way, as far as its head tells."""
         if head.length > self.max_event_bytes:
             return False
-        return head.kind is not Kind.EVENT or self._collector.knows(head.sid)
+        return head.kind != EVENT or self._collector.knows(head.sid)
 
     def address(self, sid: str, peer: str | None) -> Address:
         return self._collector.address(sid, peer)
@@ -75,8 +76,8 @@ class ShortWay:
         if not self._admission.fits(0):
             return None
         self._counts.request_received()
-        self._counts.request_over(head.kind.value, 204)
-        turn = Turn(asker, head.kind.value, "", 0, 0)
+        self._counts.request_over(PREFLIGHT, 204)
+        turn = Turn(asker, PREFLIGHT, "", 0, 0)
         turn.answer = serialized(allowed(head.asked))
         return turn
 
@@ -88,7 +89,7 @@ class ShortWay:
             record, size = self._collector.judged_event(address, body)
         except Exception:  # noqa: BLE001 - whatever it is, the ordinary way finds it again and answers it
             return None
-        turn = Turn(asker, "events", "", len(body), size)
+        turn = Turn(asker, EVENT, "", len(body), size)
         self._begin(turn, record)
         return turn
 
@@ -100,18 +101,17 @@ class ShortWay:
             sid, record, size = self._collector.judged_start(body, peer)
         except Exception:  # noqa: BLE001 - as above
             return None
-        turn = Turn(asker, "sessions", sid, len(body), size)
+        turn = Turn(asker, START, sid, len(body), size)
         self._begin(turn, record)
         return turn
 
-    def left_amid_body(self, kind: Kind) -> None:
+    def left_amid_body(self, kind: str) -> None:
         """Count a request whose client went before it was whole."""
         self._counts.request_received()
-        self._counts.request_over(kind.value, 499)
+        self._counts.request_over(kind, CLIENT_GONE)
 
     def _begin(self, turn: Turn, record: Record) -> None:
-        self._admission.enter()
-        self._admission.hold(turn.held)
+        self._admission.take(turn.held)
         self._counts.request_received()
         try:
             future = self._collector.begin(record)
@@ -155,9 +155,9 @@ class ShortWay:
         self._counts.durable(len(turns), size)
         self._admission.leave(held, len(turns))
         if starts:
-            self._counts.request_over("sessions", 201, starts)
+            self._counts.request_over(START, 201, starts)
         if starts < len(turns):
-            self._counts.request_over("events", 204, len(turns) - starts)
+            self._counts.request_over(EVENT, 204, len(turns) - starts)
 
     def _refuse(self, turns: list[Turn], error: Exception) -> None:
         problem = problem_of(error)

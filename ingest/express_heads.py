@@ -1,7 +1,6 @@
 """The heads of common requests: a strict subset of HTTP/1.1, told by one expression. All else is aiohttp's to judge."""
 
 import re
-from enum import Enum
 from typing import Final, NamedTuple
 
 MAX_HEAD_BYTES: Final = 4096
@@ -21,18 +20,16 @@ _ODD: Final = frozenset(
 )
 
 
-class Kind(Enum):
-    """What is asked; the value is the name by which it is counted."""
-
-    PREFLIGHT = "preflight"
-    START = "sessions"
-    EVENT = "events"
+# What is asked, by the name under which it is counted.
+PREFLIGHT: Final = "preflight"
+START: Final = "sessions"
+EVENT: Final = "events"
 
 
 class Head(NamedTuple):
     """A common request's head. `sid` is 64 hex not proven yet, of an event; `length` is the body's."""
 
-    kind: Kind
+    kind: str
     sid: str
     length: int
     asked: str
@@ -54,7 +51,7 @@ def common_head(data: bytes) -> Head | None:
         return None
     if method == b"OPTIONS":
         asked = _ASKED(data)
-        return Head(Kind.PREFLIGHT, "", int(length), asked[1].decode() if asked else "") if length == b"0" else None
+        return Head(PREFLIGHT, "", int(length), asked[1].decode() if asked else "") if length == b"0" else None
     if sid is None:
-        return Head(Kind.START, "", int(length), "")
-    return Head(Kind.EVENT, sid.decode(), int(length), "")
+        return Head(START, "", int(length), "")
+    return Head(EVENT, sid.decode(), int(length), "")

@@ -90,7 +90,7 @@ class KafkaLog:
         while waiting:
             batch = self._add(waiting[0])
             sent = 1
-            while sent < len(waiting) and self._room() and batch.add(waiting[sent]):
+            while sent < len(waiting) and self._room() and batch.add(waiting[sent], record_bytes(waiting[sent])):
                 self._waiting_bytes += record_bytes(waiting[sent])
                 sent += 1
             batch.seal()
@@ -144,15 +144,16 @@ class KafkaLog:
         return self._waiting_bytes < WAITING_BYTES
 
     def _add(self, record: Record) -> Batch:
-        if not self._room():
+        if self._waiting_bytes >= WAITING_BYTES:
             raise LogUnavailable(f"{self._waiting_bytes} bytes wait for Kafka already")
         where = (record.topic, record.partition)
         queue = self._queues.get(where)
         if queue is None:
             queue = self._queues[where] = PartitionQueue(*where)
-        batch = queue.add(record, APPEND_SECONDS, self._expire)
-        self._waiting_bytes += record_bytes(record)
-        if queue.sendable():
+        size = record_bytes(record)
+        batch = queue.add(record, size, APPEND_SECONDS, self._expire)
+        self._waiting_bytes += size
+        if not queue.sent and (self._flush_at is None or queue not in self._dirty):
             self._mark(queue)
         return batch
 

@@ -40,9 +40,8 @@ class Batch:
     def records(self) -> int:
         return len(self._records)
 
-    def add(self, record: Record) -> bool:
-        """False: the batch is full or on its way. The first record always fits."""
-        size = record_bytes(record)
+    def add(self, record: Record, size: int) -> bool:
+        """A record of so many bytes. False: the batch is full or on its way. The first record always fits."""
         if self._sealed or (self._records and self.size + size > BATCH_BYTES):
             return False
         self._records.append(record)
@@ -88,12 +87,12 @@ class PartitionQueue:
         self.sent: set[Batch] = set()
         self._waiting: deque[Batch] = deque()
 
-    def add(self, record: Record, bound_seconds: float, expire: Callable[[Batch], None]) -> Batch:
+    def add(self, record: Record, size: int, bound_seconds: float, expire: Callable[[Batch], None]) -> Batch:
         """Put a record into the newest batch, or begin one; `expire` is called when it is not done within the bound."""
-        if self._waiting and self._waiting[-1].add(record):
+        if self._waiting and self._waiting[-1].add(record, size):
             return self._waiting[-1]
         batch = Batch(self)
-        batch.add(record)
+        batch.add(record, size)
         self._waiting.append(batch)
         alarm = asyncio.get_running_loop().call_later(bound_seconds, expire, batch)
         batch.done.add_done_callback(lambda _: alarm.cancel())

@@ -281,6 +281,17 @@ async def test_a_client_that_shuts_its_sending_side_still_gets_its_answers():
         assert_reconciled(door)
 
 
+async def test_a_client_that_shuts_its_sending_side_with_its_request_gets_its_answer():
+    async with open_door() as door:
+        for data in (START, START + START, request("GET", "/api/v1/schemas/play"), BROKEN_HEADS["no host"]):
+            for _ in range(10):
+                async with door.connect() as client:
+                    client.writer.write(data)
+                    client.writer.write_eof()
+                    assert (await client.rest()).count(b"Server: mediabeat") == data.count(b" HTTP/1.")
+        assert_reconciled(door)
+
+
 async def test_a_client_that_shuts_its_sending_side_and_asks_nothing_is_let_go():
     async with open_door() as door, door.connect() as client:
         assert (await client.ask(START)).status == 201
