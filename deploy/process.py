@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.01
 _SAY_SECONDS: Final = 5.0
-_YOUNG_OBJECTS: Final = 25_000
+_YOUNG_OBJECTS: Final = 200_000  # more than any batch holds at once: then what is looked at is what has stayed
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
