@@ -235,11 +235,11 @@ class Arrivals(Folding):
         twins = {item.arrival.digest for item in draft.waiting}
         for item in doubtful:
             digest = item.arrival.digest
-            if boundary is not None and item.ts == boundary.ts and digest not in twins:
+            if item.received < passed:
+                self.outcome.duplicates += 1
+            elif boundary is not None and item.ts == boundary.ts and digest not in twins:
                 wait(draft.waiting, item._replace(marks=MARKS[EventType.PLAY]))
                 draft.waiting_bytes += len(item.arrival.envelope.event)
                 twins.add(digest)
-            elif item.received < passed:
-                self.outcome.duplicates += 1
             else:
                 draft.doubtful.append(item)

@@ -84,7 +84,15 @@ class Folding:
             index = first(waiting, self.session(draft, head.offset))
         item = waiting.pop(index)
         draft.waiting_bytes -= len(item.arrival.envelope.event)
+        if draft.doubtful:
+            self._pass_doubtful(draft, item)
         self.fold(draft, item)
+
+    def _pass_doubtful(self, draft: Draft, item: Waiting) -> None:
+        """A repeat leaves before whatever stands after it: what folds later gives it no meaning."""
+        left = [doubt for doubt in draft.doubtful if doubt > item]
+        self.outcome.duplicates += len(draft.doubtful) - len(left)
+        draft.doubtful = left
 
     def fold(self, draft: Draft, item: Waiting) -> None:
         """Take one event of an open session to the machine."""

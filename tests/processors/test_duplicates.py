@@ -265,3 +265,41 @@ def test_a_repeat_kept_aside_for_a_boundary_that_never_comes_changes_nothing() -
     assert extras["pauseMs"] == 7_000
     assert partition.counts.duplicates == 2
     assert partition.counts.waiting[partition.number] == 0
+
+
+def test_a_double_whose_window_has_passed_gets_no_meaning_from_a_boundary_that_comes_later() -> None:
+    partition = Partition()
+    partition.start(A)
+    partition.post(A, "play", 0, 0)
+    partition.post(A, "adBreakStart", 9, 9_000, params=POD)
+    partition.post(A, "pauseStart", 10, 10_000, at=10_000)
+    partition.post(A, "pauseStart", 10, 10_000, at=10_001)
+    partition.post(A, "adStart", 10, 10_000, at=16_000, params=AD)
+    partition.post(A, "adComplete", 10, 20_000, at=20_000)
+    partition.post(A, "sessionEnd", 10, 20_000, at=20_001)
+    partition.fold()
+    partition.pass_time(40_000)
+    [close] = partition.rows("session-close")
+    assert close["mediabeat"]["extras"]["adMs"] == 10_000
+    assert partition.counts.duplicates == 1
+
+
+def test_a_double_that_later_events_have_passed_gets_no_meaning_from_a_boundary() -> None:
+    partition = Partition()
+    partition.start(A)
+    partition.post(A, "play", 0, 0)
+    partition.post(A, "adBreakStart", 9, 9_000, at=100, params=POD)
+    partition.post(A, "pauseStart", 10, 10_000, at=100)
+    partition.post(A, "ping", 10, 10_500, at=1_000)
+    partition.post(A, "pauseStart", 10, 10_000, at=1_001)
+    partition.post(
+        A, "error", 10, 11_000, at=6_050
+    )  # the ping's window is over: it folds, and the double left before it
+    partition.post(A, "adStart", 10, 10_000, at=6_000, params=AD)
+    partition.post(A, "adComplete", 10, 20_000, at=7_000)
+    partition.post(A, "sessionEnd", 10, 20_000, at=7_001)
+    partition.fold()
+    partition.pass_time(40_000)
+    assert partition.counts.duplicates == 1
+    [close] = partition.rows("session-close")
+    assert close["mediabeat"]["extras"]["adMs"] > 0
