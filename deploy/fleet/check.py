@@ -45,9 +45,11 @@ async def check(
     give_up_closing = time.monotonic() + patience.for_closing
     give_up_rows = give_up_closing + patience.for_rows
     while True:
+        # Reading and judging take their time: what came due meanwhile is for the next look, and so is patience's end.
+        late, horizon = time.monotonic(), now_ms()
         evidence = await gather(reader, partitions)
-        verdict = judge(evidence, journals, timeouts, since=since, horizon=now_ms())
-        is_open, late = verdict.open_sessions(), time.monotonic()
+        verdict = judge(evidence, journals, timeouts, since=since, horizon=horizon)
+        is_open = verdict.open_sessions()
         if not is_open:
             # Every session has run out of time: from here on only the workers can be late.
             give_up_closing, give_up_rows = min(give_up_closing, late), min(give_up_rows, late + patience.for_rows)

@@ -1,5 +1,6 @@
 """The check as a whole: reading the topics, waiting for rows that are late, and what it says."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import orjson
@@ -55,6 +56,22 @@ async def test_rows_that_come_late_are_waited_for() -> None:
     assert reader.looks == 3
     assert said[0] == "answers: 1 x 201, 2 x 503, 1 x no answer"
     assert said[-1] == "every row of 1 sessions is there once and equal to the truth"
+
+
+async def test_patience_that_ends_while_the_rows_are_judged_is_good_for_one_more_look() -> None:
+    reader = LaggingReader(appears_at_look=2)
+    read = reader.records
+
+    async def slowly(topic: str, **how: bool) -> AsyncIterator[tuple[int, list[StoredRecord]]]:
+        if topic == topics.SESSION_CLOSE.name and reader.looks == 1:
+            await asyncio.sleep(2 * QUICK.for_rows)
+        async for batch in read(topic, **how):  # type: ignore[arg-type]
+            yield batch
+
+    reader.records = slowly  # type: ignore[assignment]
+    is_right, _ = await judged(reader)
+    assert is_right
+    assert reader.looks == 2
 
 
 async def test_rows_that_never_come_are_missing_when_patience_ends() -> None:
