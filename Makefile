@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 KAFKA_PORT ?= 9092
 
-.PHONY: run test check bench chaos kafka kafka-stop kafka-3 install dev clean
+.PHONY: run test check bench bench-door chaos kafka kafka-stop kafka-3 install dev clean
 install: $(VENV)/.run
 dev: $(VENV)/.dev
 
@@ -43,6 +43,9 @@ check: dev  ## lint, types, import rules, schema examples
 bench: $(VENV)/.bench  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
 	$(BIN)/python -m tests.bench.worker
+
+bench-door: dev  ## the front door beside an ordinary service, on a real broker
+	$(BIN)/python -m tests.bench.door
 
 chaos: dev  ## kill -9 and SIGSTOP of workers, doors and brokers under load, for minutes
 	$(BIN)/python -m pytest -m chaos tests/chaos -s
