@@ -1,6 +1,9 @@
 """Makes the topics on a Kafka cluster, and says where a cluster's topics differ from what they should be."""
 
-from typing import Any, Final
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -12,6 +15,9 @@ from schemas.records import LogUnavailable
 from schemas.topics import Topic
 
 KEPT_FOR_EVER: Final = "-1"
+ANSWER_SECONDS: Final = 10.0
+
+Answer = TypeVar("Answer")
 
 
 class TopicsUnfit(Exception):
@@ -69,13 +75,13 @@ async def check(clients: KafkaClients, partitions: int | None = None) -> list[st
     admin = await clients.admin()
     try:
         # Of all topics: to ask for one by name makes it, with the cluster's settings, where auto-creation is on.
-        described = {entry["topic"]: entry for entry in await admin.describe_topics()}
+        described = {entry["topic"]: entry for entry in await _patiently(admin.describe_topics)}
         found = {
             name: entry["partitions"]
             for name, entry in described.items()
             if name in topics.BY_NAME and entry["error_code"] == 0
         }
-        configs = await _configs(admin, sorted(found)) if found else {}
+        configs = await _patiently(lambda: _configs(admin, sorted(found))) if found else {}
     except KafkaError as failure:
         raise LogUnavailable(f"the topics were not described: {failure!r}") from failure
     finally:
@@ -100,12 +106,25 @@ async def partitions_of_all(clients: KafkaClients, expected: int | None = None) 
         raise TopicsUnfit("; ".join(unfit) + ". `mediabeat topics create` makes them, `check` names each difference")
     admin = await clients.admin()
     try:
-        described = await admin.describe_topics([topics.EVENTS.name])  # it exists: nothing is made by asking
+        # It exists: nothing is made by asking.
+        described = await _patiently(lambda: admin.describe_topics([topics.EVENTS.name]))
         return len(described[0]["partitions"])
     except KafkaError as failure:
         raise LogUnavailable(f"the topics were not described: {failure!r}") from failure
     finally:
         await admin.close()
+
+
+async def _patiently(question: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer. The node that was asked may just have died: another one then answers. KafkaError: none did."""
+    give_up = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return await question()
+        except KafkaError as failure:
+            if not failure.retriable or time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(0.1)
 
 
 def _differences(topic: Topic, found: list[Any], config: dict[str, str], expected: int | None) -> list[str]:

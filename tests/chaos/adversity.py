@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaError
@@ -21,6 +22,7 @@ FROZEN_SECONDS = 8.5
 """Longer than a worker's session timeout of 6 s and a heartbeat: its partitions go to others before it wakes."""
 
 SQUEEZED_SECONDS = 3.0
+UNKNOWN = -1
 FEWEST_WORKERS, MOST_WORKERS = 3, 5
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 
@@ -150,21 +152,31 @@ class Adversity:
     async def _kill_broker(self, what: str, find: Callable[[AIOKafkaClient], Awaitable[int]]) -> None:
         cluster = self._stage.cluster
         await self._all_copies_in_step()
-        client = await self._stage.clients.connection()
-        try:
-            node = await find(client)
-        finally:
-            await client.close()
+        node = await self._found(find)
         self._note(what)
         cluster.signal(node, signal.SIGKILL)
         await asyncio.sleep(self._rng.uniform(0.5, 3.0))
         cluster.launch(node)
 
+    async def _found(self, find: Callable[[AIOKafkaClient], Awaitable[int]]) -> int:
+        """The node, asked of the cluster until it says which: who has just come back may not answer yet."""
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(KafkaError, LogUnavailable):
+                    client = await self._stage.clients.connection()
+                    try:
+                        node = await find(client)
+                    finally:
+                        await client.close()
+                    if node in self._stage.cluster.nodes:
+                        return node
+                await asyncio.sleep(0.1)
+
     async def _leader(self, client: AIOKafkaClient) -> int:
         client.add_topic(topics.EVENTS.name)
         await client.force_metadata_update()
         partition = self._rng.randrange(self._stage.scale.partitions)
-        return int(client.cluster.leader_for_partition(TopicPartition(topics.EVENTS.name, partition)))
+        return client.cluster.leader_for_partition(TopicPartition(topics.EVENTS.name, partition)) or UNKNOWN
 
     async def _group_coordinator(self, client: AIOKafkaClient) -> int:
         return int(await client.coordinator_lookup(CoordinationType.GROUP, self._stage.group))

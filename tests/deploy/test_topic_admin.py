@@ -2,7 +2,8 @@
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import NodeNotReadyError
 
 from deploy import topic_admin
 from deploy.broker import Cluster
@@ -61,6 +62,27 @@ async def test_more_copies_than_brokers_is_refused_with_the_brokers_reason(clien
     await differences(clients, len(topics.ALL))
     with pytest.raises(topic_admin.TopicsUnfit, match="replication factor"):
         await topic_admin.create(clients, 3, 3)
+
+
+class NodesGone(KafkaClients):
+    """As in a cluster that has just lost a node: the first that each client asks is not there any more."""
+
+    async def admin(self) -> AIOKafkaAdminClient:
+        admin = await super().admin()
+        send = admin._send_request
+        gone = [NodeNotReadyError("gone")]
+
+        async def send_to_whom_is_left(request: object, node_id: int | None = None) -> object:
+            if gone:
+                raise gone.pop()
+            return await send(request, node_id)
+
+        admin._send_request = send_to_whom_is_left
+        return admin
+
+
+async def test_a_node_that_has_just_died_does_not_stop_a_start(clients: KafkaClients) -> None:
+    assert await topic_admin.partitions_of_all(NodesGone(clients.bootstrap)) == 3
 
 
 async def test_no_broker_is_said_as_such() -> None:
