@@ -168,3 +168,8 @@ def test_too_many_stretches_forget_the_shortest_and_say_so() -> None:
     unique = progress.unique_seconds(told.open)
     assert 0 < unique * 1000 <= told.open.content_ms
     assert "truncated" in told.fold(at(10_000, "sessionEnd", 5)).close.flags
+
+
+def test_what_is_played_before_the_beginning_is_no_content() -> None:
+    close = drive(start(), at(0, "play", -5), at(10, "ping", 5), at(20, "sessionEnd", 15)).close
+    assert close.of("timePlayed", "uniqueTimePlayed") == (20, 15)
