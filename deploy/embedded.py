@@ -29,6 +29,7 @@ WAITING_BYTES: Final = 32 * 1024 * 1024
 
 _SWEEP_SECONDS: Final = 0.25
 _PIECE_BYTES: Final = 900_000
+_BEGUN_RECORDS: Final = 256  # of one write at most: they share their fate
 _RECORD_BYTES: Final = 100  # what a record weighs in memory beside its key and value
 
 
@@ -66,6 +67,7 @@ class EmbeddedLog:
         self.readers = SnapshotReaders(path)
         self.visible = Visible(self._writer.nexts)
         self._pending: dict[Write, None] = {}  # appends not yet answered, oldest first
+        self._begun: tuple[list[Record], asyncio.Future[str | None]] | None = None
         self._waiting_bytes = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -106,8 +108,17 @@ class EmbeddedLog:
         await self._appended((record,))
 
     def begin(self, record: Record) -> asyncio.Future[str | None]:
+        """See EventLog.begin. What is begun in one turn of the loop is one write."""
         self._refuse_unless_room()
-        return self._put((record,))
+        self._check_places((record,))
+        if self._begun is None:
+            self._begun = ([], self._loop.create_future())
+            self._loop.call_soon(self._put_begun)
+        records, future = self._begun
+        records.append(record)
+        if len(records) >= _BEGUN_RECORDS:
+            self._put_begun()
+        return future
 
     async def append_all(self, records: Sequence[Record]) -> None:
         piece: list[Record] = []
@@ -162,6 +173,7 @@ class EmbeddedLog:
         """Write what waits, then give the directory back. What comes later raises LogUnavailable."""
         if self._closed:
             return
+        self._put_begun()
         self._closed = True
         self.visible.close()
         await asyncio.to_thread(self._close)
@@ -222,10 +234,23 @@ class EmbeddedLog:
         if self._waiting_bytes >= WAITING_BYTES:
             raise LogUnavailable(f"{self._waiting_bytes} bytes wait to be written")
 
-    def _put(self, records: Sequence[Record]) -> asyncio.Future[str | None]:
+    def _put_begun(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        records, future = begun
+        if not self._closed:
+            self._put(records, future)
+        elif not future.done():
+            future.set_exception(LogUnavailable("the log is closed"))
+
+    def _put(
+        self, records: Sequence[Record], future: asyncio.Future[str | None] | None = None
+    ) -> asyncio.Future[str | None]:
         self._check_places(records)
+        self._put_begun()  # what was begun before comes before
         size = _weight(records)
-        future: asyncio.Future[str | None] = self._loop.create_future()
+        future = future or self._loop.create_future()
         write = Write(records, size, time.monotonic() + APPEND_BOUND_SECONDS, future)
         self._waiting_bytes += size
         self._pending[write] = None

@@ -108,7 +108,7 @@ class ExpressConnection(Connection):
 
     def _take(self, data: bytes) -> None:
         """Take every common request that is whole; then keep what is not whole yet, or hand over what is not common."""
-        turns, whole = self._turns, 0
+        turns = self._turns
         while data:
             if len(turns) >= MAX_TURNS:
                 self._write_answers(are_all=False)
@@ -123,7 +123,7 @@ class ExpressConnection(Connection):
                     if len(data) > MAX_HEAD_BYTES:
                         self._hand_over(data)
                         break
-                    self._await_more(data, anew=whole > 0)
+                    self._await_more(data)
                     break
                 head = self._head_of(data[:end])
                 if head is None:
@@ -131,7 +131,7 @@ class ExpressConnection(Connection):
                     break
             whole = end + head.length
             if len(data) < whole:
-                self._await_more(data, anew=False)
+                self._await_more(data)
                 break
             turn = self._turn_of(head, data[end:whole])
             if turn is None:
@@ -165,10 +165,8 @@ class ExpressConnection(Connection):
             return self._way.start(self, body, self._peer)
         return self._way.preflight(self, head)
 
-    def _await_more(self, data: bytes, *, anew: bool) -> None:
+    def _await_more(self, data: bytes) -> None:
         self._rest = data
-        if anew:
-            self._stop_assembling()
         if self._assembling is None:
             self._assembling = self._loop.call_later(ASSEMBLY_SECONDS, self._not_whole)
 
@@ -250,14 +248,15 @@ class ExpressConnection(Connection):
             else:
                 self._take(rest)
         self._hold_if_needed()
-        if self._turns or self._paused_with_rest() or not (self._leaving or self._shut):
+        if self._is_owing() or not (self._leaving or self._shut):
             return
         if self._rest:
             self._hand_over(self._rest)
         self._end()
 
-    def _paused_with_rest(self) -> bool:
-        return self._paused and bool(self._rest)
+    def _is_owing(self) -> bool:
+        """Whether answers are due before the connection may end: some wait for the log, or for the client to read."""
+        return bool(self._turns) or (self._paused and bool(self._rest))
 
     def _end(self) -> None:
         """No turn waits any more: do what was put off until then."""
@@ -275,7 +274,7 @@ class ExpressConnection(Connection):
                 self.force_close()
 
     def eof_received(self) -> bool:  # type: ignore[override] # as in Connection
-        if self._turns or self._paused_with_rest():
+        if self._is_owing():
             self._shut = True
             return self.ssl_context is None
         if self._rest:
@@ -318,7 +317,7 @@ class ExpressConnection(Connection):
         if self._turns:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         elif self._is_held and self._paused and self._loop.time() >= self._next_keepalive_close_time:
-            assert self.transport is not None
-            self.transport.abort()  # it has asked, and has not read one answer in all that time
+            if self.transport is not None:
+                self.transport.abort()  # it has asked, and has not read one answer in all that time
             return
         super()._process_keepalive()

@@ -159,6 +159,7 @@ def figures(found: dict[str, list[dict[str, Measured]]]) -> list[dict[str, objec
             ratio = median(
                 one[at]["per_cpu_second"] / other[at]["per_cpu_second"]
                 for one, other in zip(of_rounds, found["ordinary"], strict=True)
+                if other[at]["per_cpu_second"]  # on a machine that is busy with others it may stand still for seconds
             )
             compared = None if name == "ordinary" else "ordinary"
             lines.append(

@@ -17,7 +17,7 @@ from ingest.app import Bearing
 from ingest.express import ExpressConnection
 from schemas.records import LogUnavailable
 from tests.ingest.doors import NOW, PLAY, assert_reconciled, batch, event, open_door, request, session_start, until
-from tests.ingest.logs import MemoryLog
+from tests.ingest.logs import AwayLog, MemoryLog
 
 ALIKE = re.compile(rb"Date: [^\r]*|[0-9a-f]{64}")
 """What may differ between two doors: the second in which they answered, and the ids that they minted."""
@@ -339,6 +339,19 @@ async def test_what_the_log_refuses_at_once_is_503_and_not_begun_again(error):
         assert door.log.begun == 1
         assert door.collector.counts.append_outcomes_unknown == 1
     assert_reconciled(door)
+
+
+@pytest.mark.parametrize("sent", [play("%s"), request("POST", "/api/v1/sessions", session_start())])
+async def test_a_503_is_the_same_on_both_ways(sent):
+    answers = []
+    for way in ("short", "ordinary"):
+        async with open_door(AwayLog(), way=way) as door:
+            data = sent.replace(b"%s", door.keys.mint(NOW).encode())
+            answers.append(without_close(await told(door, data)))
+            assert door.collector.counts.append_outcomes_unknown == 1
+            assert_reconciled(door)
+    assert answers[0] == answers[1]
+    assert answers[0].startswith(b"HTTP/1.1 503 ")
 
 
 async def test_an_answer_of_the_log_that_comes_too_late_changes_nothing():
