@@ -181,12 +181,13 @@ class KafkaLane:
         return producer
 
     async def _transaction(self, producer: AIOKafkaProducer, records: Sequence[Record], next_offset: int) -> None:
-        by_partition: dict[TopicPartition, list[Record]] = defaultdict(list)
+        by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[TopicPartition(record.topic, record.partition)].append(record)
+            by_partition[record[:2]].append(record)  # to make a TopicPartition of each costs as much as to send it
         await producer.begin_transaction()
         waiting: list[Delivery] = []
-        for tp, its_records in by_partition.items():
+        for place, its_records in by_partition.items():
+            tp = TopicPartition(*place)
             self._sequences[tp] += len(its_records)
             waiting += await _send(producer, tp, its_records)
         offsets = {TopicPartition(self._origin.topic, self.partition): next_offset}
