@@ -119,7 +119,7 @@ def stands_still(session: Session, event: Event, rules: Rules) -> bool:
 
 def still_deadline(session: Session, rules: Rules) -> int:
     """When the still timeout was due without grace, by the door's clock: what to `expire` with."""
-    return session.last_received_at + max(0, rules.still_timeout_ms - _still_ms(session))
+    return session.last_received_at + rules.still_timeout_ms - _still_ms(session)
 
 
 def makes_row(event_type: EventType) -> bool:
