@@ -23,6 +23,9 @@ from tests.chaos.processes import MEDIABEAT, Process, until
 from tests.kafka_broker import free_ports
 
 SECRET = "the chaos suite signs its session ids with this"
+FLEETS = 2
+"""At sea at the same time: while the last players of one sit out a timeout, the other posts."""
+
 FAULTY_WORKER = "tests.chaos.faulty_worker"
 
 
@@ -106,17 +109,18 @@ class Stage:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[None]:
-        """Players post, voyage after voyage, until the block ends; then the last voyage comes home."""
+        """Players post, voyage after voyage, until the block ends; then the last voyages come home."""
         wanted = asyncio.Event()
         wanted.set()
-        sailing = asyncio.create_task(self._sail(wanted))
+        sailing = [asyncio.create_task(self._sail(wanted)) for _ in range(FLEETS)]
         try:
             yield
             wanted.clear()
-            await sailing
+            await asyncio.gather(*sailing)
         finally:
-            sailing.cancel()
-            await asyncio.gather(sailing, return_exceptions=True)
+            for task in sailing:
+                task.cancel()
+            await asyncio.gather(*sailing, return_exceptions=True)
 
     async def loaded(self, sessions: int = 10) -> None:
         """Until the fleet has begun in earnest."""
@@ -138,8 +142,8 @@ class Stage:
             number = len(self._voyages)
             journal = self._home / f"journal-{number}.jsonl"
             flags = [flag for url in self._urls for flag in ("--url", url)]
-            flags += ["--sessions", str(self.scale.voyage_sessions), "--rate", str(self.scale.rate)]
-            flags += ["--seed", str(self.seed * 1000 + number), "--at-once", str(self.scale.at_once)]
+            flags += ["--sessions", str(self.scale.voyage_sessions), "--rate", str(self.scale.rate / FLEETS)]
+            flags += ["--seed", str(self.seed * 1000 + number), "--at-once", str(max(1, self.scale.at_once // FLEETS))]
             voyage = Process(
                 f"fleet-{number}", ["fleet", *flags, *self.scale.flags(), "--journal", str(journal)], self._home
             )

@@ -13,7 +13,7 @@ from tests.chaos.stage import Scale, stage
 
 pytestmark = pytest.mark.chaos
 
-MANY = Scale(partitions=4, idle=3, grace=2, window=0.5, rate=120, at_once=60, voyage_sessions=60)
+MANY = Scale(partitions=4, idle=3, grace=2, window=0.5, rate=120, at_once=60, voyage_sessions=30)
 FEW_AND_QUICK = Scale(partitions=2, idle=3, grace=2, window=0.5, rate=0, at_once=4, voyage_sessions=60)
 """Each session posts dozens of events within seconds: more than the sixteen by which a lane would know a repeat."""
 

@@ -7,7 +7,7 @@ from tests.chaos.account import take_account
 from tests.chaos.adversity import FREEZE_WORKER, KILL_DOOR, KILL_WORKER, REMOVE_WORKER, SQUEEZE, STOP_DOOR, Adversity
 from tests.chaos.stage import Scale, stage
 
-SMALL = Scale(partitions=4, idle=3, grace=2, window=0.5, rate=120, at_once=40, voyage_sessions=40)
+SMALL = Scale(partitions=4, idle=3, grace=2, window=0.5, rate=120, at_once=40, voyage_sessions=30)
 SEED = 7
 
 
