@@ -93,11 +93,11 @@ class Process:
         self._popen.send_signal(signal.SIGTERM)
         return await self.end()
 
-    async def end(self) -> int:
+    async def end(self, seconds: float = PATIENCE_SECONDS) -> int:
         """The exit status, once it has ended."""
         popen = self._popen
         assert popen is not None
-        await until(lambda: popen.poll() is not None)
+        await until(lambda: popen.poll() is not None, seconds)
         self._popen = None
         return popen.returncode
 

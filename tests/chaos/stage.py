@@ -26,6 +26,9 @@ SECRET = "the chaos suite signs its session ids with this"
 FLEETS = 2
 """At sea at the same time: while the last players of one sit out a timeout, the other posts."""
 
+VOYAGE_SECONDS = 400.0
+"""Its players try each post for up to a minute while brokers are away."""
+
 FAULTY_WORKER = "tests.chaos.faulty_worker"
 
 
@@ -149,7 +152,7 @@ class Stage:
             )
             self._voyages.append(voyage)
             voyage.start()
-            assert await voyage.end() == 0, voyage.last_words()
+            assert await voyage.end(VOYAGE_SECONDS) == 0, voyage.last_words()
             self._journals.append(journal)
 
     def _standing(self) -> Sequence[Process]:
