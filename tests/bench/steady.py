@@ -28,7 +28,19 @@ from tests.bench.figures import figure, write
 from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, free_ports
 
 PARTITIONS = 12
-START = {"eventType": "sessionStart", "params": {"media.id": "a", "media.length": 60, "media.contentType": "vod"}}
+START = {
+    "eventType": "sessionStart",
+    "params": {
+        "media.id": "episode-1",
+        "media.length": 3600,
+        "media.contentType": "vod",
+        "media.channel": "channel one",
+        "media.playerName": "bench player",
+        "analytics.trackingServer": "metrics.example",
+        "analytics.reportSuite": "suite",
+        "visitor.marketingCloudOrgId": "0123456789ABCDEF01234567@AdobeOrg",
+    },
+}
 
 
 def ready(admin: str, timeout_seconds: float = 60) -> None:
@@ -104,6 +116,7 @@ def main() -> None:
             psutil.Process().cpu_affinity(BROKER_CORE)
             ready(f"http://127.0.0.1:{port}")
             figures = [figure("worker.idle", idle(process, given.seconds), "% of a core, 12 lanes")]
+            print(figures[0], flush=True)
             taken = latencies(cluster, given.rate, given.seconds)
             cuts = quantiles(taken, n=100)
             figures += [
