@@ -49,7 +49,7 @@ async def test_a_transactional_id_of_each_incarnation_doubles_rows(kafka_broker:
 async def test_offsets_beside_the_transaction_count_events_twice(kafka_broker: Cluster, tmp_path: Path) -> None:
     plan = [acts.KILL_WORKER] * 4
     account = await account_of(kafka_broker, FEW_AND_QUICK, tmp_path, "offsets-apart", plan)
-    assert problems(account)["wrong"]
+    assert problems(account).keys() & {"wrong", "unexpected", "doubled"}  # each means: folded again
 
 
 @pytest.mark.parametrize("plan", [[acts.KILL_WORKER] * 4])
