@@ -112,6 +112,16 @@ class Draft:
         self.folded_received = 0
         """Receive time of the newest event folded in this transaction; 0 before the first."""
 
+    def settle(self) -> None:
+        """The transaction holds: what the record says and the draft says are one."""
+        self.was_kind = self.kind
+        self.was_waiting = len(self.waiting) + len(self.doubtful)
+        self.start_is_new = self.changed = False
+        self.folded_received = 0
+        if self.session is not None:
+            self.machine = b""
+            self.session.start_document = None
+
     def knows(self, digest: bytes) -> bool:
         """Whether an event with this digest is among the newest ones of the session.
 

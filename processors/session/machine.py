@@ -51,8 +51,8 @@ def advance(session: Session, event: Event, received_at: int, rules: Rules) -> l
     """Fold the next event, in final order, and answer the rows it makes. Changes the session in place."""
     rows: list[Row] = []
     event_type, playhead, ts, _params, qoe, _metadata = event
-    if not -PLAYHEAD_LIMIT <= playhead <= PLAYHEAD_LIMIT:
-        playhead = reading.playhead(playhead)
+    if type(playhead) is int or not -PLAYHEAD_LIMIT <= playhead <= PLAYHEAD_LIMIT:
+        playhead = reading.playhead(playhead)  # always a float, as in a session that was packed meanwhile
     gap_ms = ts - session.last_ts
     if 0 <= gap_ms <= rules.long_gap_ms and 0 <= ts <= LAST_TS and session.last_ts >= 0 and not rules.gap_cap_ms:
         session.last_ts = session.row_stamp = ts
