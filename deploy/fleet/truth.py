@@ -173,7 +173,7 @@ class SessionTruth:
         assert self.story is not None
         if self.story.stands_still_ms(event) > self.timeouts.still + self.timeouts.grace:
             deadline = self.story.moved_at + self.timeouts.still
-            on_our_clock = self._received_so_far()[-1] + max(0, deadline - self.story.last_ts)
+            on_our_clock = self._received_so_far()[-1] + deadline - self.story.last_ts
             # A deadline in the player's time: printed as such, or as the same moment on the door's clock.
             self._expire("timeoutStill", OneOf((deadline, on_our_clock)))
 
