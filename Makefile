@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 KAFKA_PORT ?= 9092
 
-.PHONY: run test check bench bench-door chaos kafka kafka-stop kafka-3 install dev clean
+.PHONY: run test check bench bench-door compiled chaos kafka kafka-stop kafka-3 install dev clean
 install: $(VENV)/.run
 dev: $(VENV)/.dev
 
@@ -43,6 +43,12 @@ check: dev  ## lint, types, import rules, schema examples
 bench: $(VENV)/.bench  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
 	$(BIN)/python -m tests.bench.worker
+	$(BIN)/python -m tests.bench.memory
+	$(BIN)/python -m tests.bench.steady
+
+compiled: dev  ## the pure rooms compiled by mypyc into build/compiled (needs a C compiler); see docs/sizing.md
+	rm -rf build
+	MEDIABEAT_COMPILE=1 $(BIN)/python -m pip install -q --no-deps --upgrade --target build/compiled .
 
 bench-door: dev  ## the front door beside an ordinary service, on a real broker
 	$(BIN)/python -m tests.bench.door

@@ -49,7 +49,7 @@ class Arrivals(Folding):
         except (Undecodable, ValueError) as error:
             detail = str(error)
         else:
-            if source in {COLLECTION, BATCH} and (source == BATCH) is (place is not None):
+            if source in {COLLECTION, BATCH} and (source == BATCH) == (place is not None):
                 if event.type is EventType.SESSION_START and not late and (place is None or place.position == 0):
                     return self._begin(arrival, event)
                 code, detail = Code.SESSION_CLOSED, DETAIL[Code.SESSION_CLOSED]

@@ -126,23 +126,25 @@ def decode_envelope(value: bytes) -> Envelope:
     at = value.find(_EVENT_MEMBER)
     if at < 0 or value[-1] != 0x7D:
         raise Undecodable("not an event envelope")
-    sid, digits = value[_SID_AT:_SID_END], value[_RECEIVED_AT:_RECEIVED_END]
+    hexes, digits = value[_SID_AT:_SID_END], value[_RECEIVED_AT:_RECEIVED_END]
     if (
         # Nearly all there is: a collection envelope whose members stand where they always do, nothing escaped in it.
         value[:_SID_AT] == _BEFORE_SID
         and value[_SID_END:_RECEIVED_AT] == _BEFORE_RECEIVED
         and value[_RECEIVED_END:_PEER_AT] == _BEFORE_PEER
-        and sid.isalnum()
+        and hexes.isalnum()
         and digits.isdigit()
         and digits[0] != 0x30
     ):
-        peer = value[_PEER_AT:at]
-        if peer == b"null":
-            return _new(Envelope, (sid.decode(), int(digits), "collection", None, None, value[at + _MEMBER_BYTES : -1]))
-        if peer[:1] == peer[-1:] == b'"' and peer[1:-1].replace(b".", b"").replace(b":", b"").isalnum():
-            address = peer[1:-1].decode()
+        told = value[_PEER_AT:at]
+        if told == b"null":
             return _new(
-                Envelope, (sid.decode(), int(digits), "collection", address, None, value[at + _MEMBER_BYTES : -1])
+                Envelope, (hexes.decode(), int(digits), "collection", None, None, value[at + _MEMBER_BYTES : -1])
+            )
+        if told[:1] == told[-1:] == b'"' and told[1:-1].replace(b".", b"").replace(b":", b"").isalnum():
+            address = told[1:-1].decode()
+            return _new(
+                Envelope, (hexes.decode(), int(digits), "collection", address, None, value[at + _MEMBER_BYTES : -1])
             )
     try:
         members = orjson.loads(value[:at] + b"}").values()
