@@ -88,6 +88,12 @@ def door_figures(counts: door.Counts, closed_ids: Callable[[], int]) -> tuple[Fi
     """What a front door counts. received = accepted + rejected + failed + in flight, at every scrape."""
     return (
         Figure("mediabeat_requests_received", "counter", "Requests whose head was read.", lambda: counts.received),
+        Figure(
+            "mediabeat_requests_ordinary",
+            "counter",
+            "Of these: requests that took the ordinary way, through aiohttp. The rest took the short one.",
+            lambda: counts.ordinary,
+        ),
         Figure("mediabeat_requests_accepted", "counter", "Requests answered 2xx or 3xx.", lambda: counts.accepted),
         Figure("mediabeat_requests_rejected", "counter", "Requests answered 4xx.", lambda: counts.rejected),
         Figure(

@@ -163,6 +163,7 @@ class Door:
         """Around every request: its place, its answer whatever happens, and its count."""
         status = CLIENT_GONE
         self.counts.request_received()
+        self.counts.ordinary += 1
         try:
             self.admission.enter()
             response = await handler(request)
@@ -187,6 +188,7 @@ class Door:
         problem = problem_of(error)
         problem.closes = closes
         self.counts.request_received()
+        self.counts.ordinary += 1
         self.counts.request_over("unframed" if closes else "other", problem.status)
         response = answer(problem)
         say_cors(response)

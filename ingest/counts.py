@@ -16,6 +16,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.received = 0
+        self.ordinary = 0  # of these: those that aiohttp read, and not the short way
         self.accepted = 0
         self.rejected = 0
         self.failed = 0

@@ -27,10 +27,12 @@ def test_the_requests_reconcile_at_a_scrape() -> None:
         counts.request_received()
         counts.request_over("events", status)
     counts.request_received()
+    counts.ordinary += 2
 
     found = scraped(door_figures(counts, lambda: 3))
 
     assert found["mediabeat_requests_received_total", ()] == 7
+    assert found["mediabeat_requests_ordinary_total", ()] == 2
     assert found["mediabeat_requests_accepted_total", ()] == 3
     assert found["mediabeat_requests_rejected_total", ()] == 2
     assert found["mediabeat_requests_failed_total", ()] == 1

@@ -1,8 +1,10 @@
 """A door on a free port of this machine, and a client that sees every byte of its answers."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +21,9 @@ from tests.ingest.logs import MemoryLog
 SECRET = b"a secret of this test, long enough"
 NOW = 1_760_000_000_000
 LIFETIME_MS = 86_400_000 + 60_000
+
+TLS = Path(__file__).parents[1] / "e2e" / "tls"
+"""A certificate for localhost that nobody else trusts, and its key."""
 
 WAYS = {"short": short_way, "ordinary": lambda _door: None}
 
@@ -60,12 +65,13 @@ class OpenDoor(NamedTuple):
     collector: Collector
     door: Door
     runner: DoorRunner
+    tls: bool
 
     def connect(self) -> Any:
-        return connection(self.port)
+        return connection(self.port, tls=self.tls)
 
     async def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        async with connection(self.port) as client:
+        async with self.connect() as client:
             return await client.ask(request(method, path, body, headers))
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
@@ -113,8 +119,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connection(port: int) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connection(port: int, *, tls: bool = False) -> AsyncIterator[Client]:
+    context = ssl.create_default_context(cafile=TLS / "cert.pem") if tls else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     try:
         yield Client(reader, writer)
     finally:
@@ -129,6 +136,7 @@ async def open_door(
     secrets: tuple[bytes, ...] = (SECRET,),
     clock: StoppedClock | None = None,
     way: str | None = None,
+    tls: bool = False,
     **rules: Any,
 ) -> AsyncIterator[OpenDoor]:
     log = log or MemoryLog()
@@ -138,14 +146,20 @@ async def open_door(
     app = make_app(collector, bearing)
     runner = DoorRunner(app, connection=WAYS[way or Opening.way](app[DOOR]), shutdown_timeout=5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context() if tls else None)
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield OpenDoor(port, log, keys, closed, clock, collector, app[DOOR], runner)
+        yield OpenDoor(port, log, keys, closed, clock, collector, app[DOOR], runner, tls)
     finally:
         await runner.cleanup()
         collector.close()
+
+
+def server_context() -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    return context
 
 
 def request(method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> bytes:
