@@ -59,9 +59,20 @@ STATE: Final = Topic(
 )
 CLOSED: Final = Topic("media.state.closed.v1", 2 * DAY_MS, compacted=True, segment_ms=HOUR_MS)
 MINUTES: Final = Topic("media.minutes.v1", DAY_MS)
+ROUNDWARE: Final = Topic(
+    "media.roundware.v1",
+    None,
+    compacted=True,
+    segment_bytes=16 * 1024 * 1024,
+    segment_ms=HOUR_MS,
+    dirty_ratio=0.2,
+    tombstone_ms=DAY_MS,
+)
+"""What Roundware's lists are answered from. Lanes fold sessions, events and listen events into it, and bury what they
+forget; doors follow it, and keep there whom they have registered and how far they have numbered."""
 
 REPORTS: Final = (SESSION_START, AD_START, AD_CLOSE, CHAPTER_CLOSE, SESSION_CLOSE, HEARTBEAT, AUDIENCE)
-ALL: Final = (EVENTS, REJECTS, *REPORTS, STATE, CLOSED, MINUTES)
+ALL: Final = (EVENTS, REJECTS, *REPORTS, STATE, CLOSED, MINUTES, ROUNDWARE)
 BY_NAME: Final = {topic.name: topic for topic in ALL}
 
 _SHORT: Final = {topic.name.removesuffix(".v1").split(".")[-1]: topic for topic in (EVENTS, REJECTS, *REPORTS, CLOSED)}

@@ -1,6 +1,7 @@
 """The embedded log beyond what every log promises: bounds, merging, wake-ups, and a loop that never waits for the disk."""
 
 import asyncio
+import contextlib
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -8,10 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 import pytest_asyncio
 
-from deploy import embedded, embedded_lanes, embedded_visible
+from deploy import embedded, embedded_file, embedded_lanes, embedded_visible
 from deploy.embedded import EmbeddedLog, Vices
 from deploy.embedded_jobs import Work
 from schemas import topics
@@ -332,6 +334,21 @@ async def test_offsets_and_timestamps_go_on_after_a_restart(tmp_path: Path) -> N
             seen = (await lane.read(0, 10, 0)).records
     assert [record.offset for record in seen] == [0, 1, 2]
     assert [record.timestamp for record in seen] == sorted(record.timestamp for record in seen)
+
+
+async def test_a_log_made_before_a_topic_was_known_opens_and_has_it_from_then_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as log:
+        await log.append(event(b"of the former release"))
+    with contextlib.closing(apsw.Connection(str(tmp_path / embedded_file.FILE_NAME))) as connection:
+        connection.execute(f'DROP TABLE "{topics.ROUNDWARE.name}"')
+    async with opened(tmp_path) as log:
+        lane = await log.lane_group().open_lane(0)
+        [kept] = (await lane.read(0, 10, 1)).records
+        assert kept.value == b"of the former release"
+        await lane.commit((Record(topics.ROUNDWARE.name, 0, b"r:5", b"{}"),), kept.offset + 1)
+        async for records in log.follow(topics.ROUNDWARE.name):
+            assert [record.key for record in records or ()] == [b"r:5"]
+            break
 
 
 async def test_a_log_told_to_show_its_vices_shows_them_all(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ DAYS = {
 }
 
 
-def test_there_are_twelve_topics_under_their_public_names() -> None:
-    assert sorted(topics.BY_NAME) == sorted([*DAYS, "media.state.session.v1"])
-    assert len(topics.ALL) == 12
+def test_there_are_thirteen_topics_under_their_public_names() -> None:
+    assert sorted(topics.BY_NAME) == sorted([*DAYS, "media.state.session.v1", "media.roundware.v1"])
+    assert len(topics.ALL) == 13
 
 
 @pytest.mark.parametrize(("name", "days"), DAYS.items())
@@ -32,6 +32,7 @@ def test_only_states_are_compacted_and_only_events_are_stamped_by_the_log() -> N
     assert [topic.name for topic in topics.ALL if topic.compacted] == [
         "media.state.session.v1",
         "media.state.closed.v1",
+        "media.roundware.v1",
     ]
     assert [topic.name for topic in topics.ALL if topic.log_append_time] == ["media.events.v1"]
 
@@ -42,6 +43,11 @@ def test_session_state_is_kept_for_ever_in_small_segments_that_are_soon_cleaned(
     assert (state.segment_bytes, state.segment_ms) == (16 * 1024 * 1024, 10 * 60 * 1000)
     assert (state.dirty_ratio, state.tombstone_ms) == (0.2, 10 * 60 * 1000)
     assert topics.CLOSED.segment_ms == 60 * 60 * 1000
+
+
+def test_what_lists_are_answered_from_is_kept_until_it_is_buried() -> None:
+    assert topics.ROUNDWARE.retention_ms is None
+    assert topics.ROUNDWARE.tombstone_ms == 24 * 60 * 60 * 1000  # a door may be away so long and still learn of it
 
 
 def test_twelve_partitions_are_the_default() -> None:
