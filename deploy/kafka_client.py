@@ -1,4 +1,4 @@
-"""Opens and discards aiokafka clients: every setting, and every private name of aiokafka, is in this file."""
+"""Opens aiokafka's clients: every setting of them is in this file."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError, ProducerFenced
-from aiokafka.producer import sender
 
+from deploy.kafka_producer import STOP_SECONDS, discard, hear, is_fenced
+from deploy.kafka_refusal import why
 from schemas.records import LogUnavailable
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 START_SECONDS: Final = 8.0
-STOP_SECONDS: Final = 2.0
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of a batch (1,048,588) with room for its header."""
@@ -29,10 +28,6 @@ HEARTBEAT_MS: Final = 2_000
 REBALANCE_TIMEOUT_MS: Final = 10_000
 JOIN_SECONDS: Final = 30.0
 IDLE_WAKE_MS: Final = 5_000
-
-# While the broker still writes a commit's markers, the next transaction's first request is told to come again. aiokafka
-# then waits 20 ms, which alone caps a lane at 40 transactions a second. It reads this at call time.
-sender.BACKOFF_OVERRIDE = 0.002
 
 # It reports each retry of a broker that is away at warning and error; the rings report outages themselves, once.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -70,7 +65,7 @@ class KafkaClients:
     async def connection(self, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AIOKafkaClient:
         """A bare client: metadata, and requests to a node."""
         client = AIOKafkaClient(**self._shared(request_timeout_ms, retry_backoff_ms=50))
-        await _started(client.bootstrap(), client.close, self.bootstrap)
+        await self._started(client.bootstrap(), client.close)
         return client
 
     async def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
@@ -82,13 +77,14 @@ class KafkaClients:
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
         )
-        await _started(producer.start(), lambda: discard(producer), self.bootstrap)
+        hear(producer)
+        await self._started(producer.start(), lambda: discard(producer))
         return producer
 
     async def admin(self) -> AIOKafkaAdminClient:
         """To make and describe topics."""
         admin = AIOKafkaAdminClient(**self._shared(30_000, retry_backoff_ms=50))
-        await _started(admin.start(), admin.close, self.bootstrap)
+        await self._started(admin.start(), admin.close)
         return admin
 
     async def discard(self, producer: AIOKafkaProducer) -> None:
@@ -118,7 +114,21 @@ class KafkaClients:
 
     async def started(self, consumer: AIOKafkaConsumer) -> None:
         """Start a consumer; of a group, until it has an assignment."""
-        await _started(consumer.start(), consumer.stop, self.bootstrap, JOIN_SECONDS)
+        await self._started(consumer.start(), consumer.stop, JOIN_SECONDS)
+
+    async def _started(self, starting: Awaitable[object], undo: Any, seconds: float = START_SECONDS) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await starting
+        except BaseException as failure:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(STOP_SECONDS * 2):
+                    await undo()
+            if not isinstance(failure, Exception):
+                raise  # a cancellation
+            # Not only KafkaError: aiokafka asserts, for one, when the node it knew has gone while it looks for another.
+            reason = await why(self.bootstrap, self.security.arguments())
+            raise LogUnavailable(f"no Kafka at {self.bootstrap}: {reason or repr(failure)}") from failure
 
     def _shared(self, request_timeout_ms: int, retry_backoff_ms: int) -> dict[str, Any]:
         return {
@@ -129,52 +139,6 @@ class KafkaClients:
             "metadata_max_age_ms": 30_000,
             **self.security.arguments(),
         }
-
-
-async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> None:
-    """Stop a producer for good: nothing of it is delivered after this returns. Never raises, never waits long.
-
-    Its own stop() waits for brokers that may never answer, and a stop() cut off leaves the sender running, which
-    then delivers much later. So: stop under a timeout, cancel the sender, close the client.
-    """
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(seconds):
-            await producer.stop()
-    task = producer._sender.sender_task  # noqa: SLF001
-    for _ in range(3):
-        if task is None or task.done():
-            break
-        # The first cancel ends its loop, which then waits for requests under way; closing the client ends those, but
-        # not their waits for brokers that are away: the next cancel does.
-        task.cancel()
-        await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=seconds)
-        await asyncio.wait([task], timeout=0.2)
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(seconds):
-            await producer.client.close()
-    _hush(producer)
-
-
-def is_fenced(producer: AIOKafkaProducer) -> bool:
-    """Has a successor with the same transactional id been seen, whatever the last call has raised?"""
-    task = producer._sender.sender_task  # noqa: SLF001
-    return task is not None and task.done() and not task.cancelled() and isinstance(task.exception(), ProducerFenced)
-
-
-def _hush(producer: AIOKafkaProducer) -> None:
-    """Fail what still waits, and look at every failure that nobody else will: asyncio reports the others as lost."""
-    accumulator = producer._message_accumulator  # noqa: SLF001
-    batches = [batch for waiting in accumulator._batches.values() for batch in waiting]  # noqa: SLF001
-    # Its own callback expects every batch that was ever sent among the pending, also one that waits to be sent again.
-    accumulator._pending_batches.update(batch for batch in batches if batch.retry_count)  # noqa: SLF001
-    every = {*batches, *accumulator._pending_batches}  # noqa: SLF001
-    futures = [future for batch in every for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
-    accumulator.fail_all(KafkaError("this producer was discarded"))
-    if producer._txn_manager is not None:  # noqa: SLF001
-        futures.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001
-    for future in futures:
-        if future is not None and future.done() and not future.cancelled():
-            future.exception()
 
 
 async def live_nodes(bootstrap: str) -> int:
@@ -189,17 +153,3 @@ async def live_nodes(bootstrap: str) -> int:
     brokers = len(client.cluster.brokers())
     await client.close()
     return brokers
-
-
-async def _started(starting: Awaitable[object], undo: Any, bootstrap: str, seconds: float = START_SECONDS) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await starting
-    except BaseException as failure:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(STOP_SECONDS * 2):
-                await undo()
-        if not isinstance(failure, Exception):
-            raise  # a cancellation
-        # Not only KafkaError: aiokafka asserts, for one, when the node it knew has gone while it looked for another.
-        raise LogUnavailable(f"no Kafka at {bootstrap}: {failure!r}") from failure

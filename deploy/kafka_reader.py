@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from deploy.kafka_client import KafkaClients
-from deploy.kafka_fetch import Cursor, Tail
+from deploy.kafka_cursor import Cursor
+from deploy.kafka_fetch import Tail
 from schemas.records import OffsetOutOfRange, StoredRecord
 
 RECORDS: Final = 2_000

@@ -104,7 +104,8 @@ async def _offset(client: AIOKafkaClient, tp: TopicPartition, which: int) -> int
     if node is None or node < 0:
         raise NotLeaderForPartitionError(f"{tp} has no leader")
     request = OffsetRequest(-1, READ_COMMITTED, [(tp.topic, [(tp.partition, which)])])
-    response = await client.send(node, request)
+    # A broker answers a connection's requests in turn: on that of the fetches this would wait for a long poll to end.
+    response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
     _, code, *rest = response.topics[0][1][0]
     _raise_for(code)
     return int(rest[-1])

@@ -193,10 +193,10 @@ class KafkaLane:
         offsets = {TopicPartition(self._origin.topic, self.partition): next_offset}
         waiting.append(_seen(asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._origin.group))))
         # A failed record does not stop a commit: offset kept, record lost. So every outcome is seen first.
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        # Not gather: given up itself, it cancels what it waits for, and a failure that comes then is seen by nobody.
+        await asyncio.wait(waiting)
+        for outcome in waiting:
+            outcome.result()
         await producer.commit_transaction()
 
     async def _with_sequences_left(self, producer: AIOKafkaProducer) -> AIOKafkaProducer:

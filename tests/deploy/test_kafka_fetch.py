@@ -10,10 +10,11 @@ import pytest_asyncio
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from deploy import kafka_fetch
+from deploy import kafka_cursor, kafka_fetch
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
-from deploy.kafka_fetch import Cursor, Tail
+from deploy.kafka_cursor import Cursor
+from deploy.kafka_fetch import Tail
 from schemas import topics
 from schemas.records import LogUnavailable, OffsetOutOfRange, StoredRecord
 from tests.contracts.kafka_harness import fresh_topics
@@ -97,7 +98,7 @@ async def test_a_backlog_comes_whole_in_order_and_in_the_pieces_asked_for(client
         fetch = await cursor.take(700, 5)
         assert len(fetch.records) <= 700
         assert fetch.caught_up_at is None or len(seen) + len(fetch.records) == len(values)
-        assert cursor.waiting_bytes < 2 * kafka_fetch.AHEAD_BYTES + 100_000
+        assert cursor.waiting_bytes < 2 * kafka_cursor.AHEAD_BYTES + 100_000
         if fetch.records:
             assert fetch.records[0].offset == len(seen)
         seen += [record.value for record in fetch.records]
@@ -153,7 +154,7 @@ async def test_while_the_broker_stands_still_nobody_is_told_anew_to_have_caught_
 async def test_a_partition_nobody_answers_for_is_unavailable(
     clients: KafkaClients, tail: Tail, kafka_broker: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_fetch, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(kafka_cursor, "AWAY_SECONDS", 0.5)
     cursor = await tail.cursor(ROWS, 0, 0)
     await everything(cursor)
     kafka_broker.signal(1, signal.SIGSTOP)
