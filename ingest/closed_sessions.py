@@ -74,11 +74,14 @@ class ClosedSessions:
 
     def is_closed(self, sid: str, now_ms: int) -> bool:
         """Whether this id, one that we minted, takes no more events."""
-        made_at = created_at(sid)
+        return self.holds(created_at(sid), digest_of(sid), now_ms)
+
+    def holds(self, made_at: int, digest: int, now_ms: int) -> bool:
+        """As `is_closed`, of an id that was taken apart before: `made_at` in epoch ms, and its `digest_of`."""
         if now_ms - made_at > self._lifetime_ms:
             return True
         hour = self._hours.get(made_at // topics.HOUR_MS)
-        return hour is not None and _digest(sid) in hour
+        return hour is not None and digest in hour
 
     def add(self, sid: str, now_ms: int) -> None:
         """Remember this id as closed, unless its age says so already. Keys that are no id of ours are passed over.
@@ -88,7 +91,7 @@ class ClosedSessions:
         if len(sid) != HEX_LENGTH or not sid.startswith(_VERSION_HEX):
             return
         try:
-            made_at, digest = created_at(sid), _digest(sid)
+            made_at, digest = created_at(sid), digest_of(sid)
         except ValueError:
             return
         if not -topics.DAY_MS <= now_ms - made_at <= self._lifetime_ms:
@@ -144,6 +147,7 @@ class ClosedSessions:
                 await asyncio.sleep(0)
 
 
-def _digest(sid: str) -> int:
+def digest_of(sid: str) -> int:
+    """64 bits of an id that tell it from every other of its hour."""
     # The first eight of the eleven random bytes: nobody can choose them, for they are under the MAC.
     return int(sid[18:34], 16)

@@ -19,7 +19,7 @@ from aiohttp import web
 from ingest.app import Door
 from ingest.collector import Address
 from ingest.express_answers import ShortWay, Turn, closing
-from ingest.express_heads import EVENT, MAX_HEAD_BYTES, START, Head, common_head
+from ingest.express_heads import EVENT, MAX_HEAD_BYTES, START, Head
 from ingest.framing import Connection
 
 ASSEMBLY_SECONDS: Final = 0.1
@@ -50,7 +50,6 @@ class ExpressConnection(Connection):
         "_leaving",
         "_ordinary",
         "_peer",
-        "_raw_head",
         "_rest",
         "_shut",
         "_turns",
@@ -70,7 +69,6 @@ class ExpressConnection(Connection):
         self._shut = False  # the client has shut its sending side while turns waited
         self._emptied: asyncio.Future[None] | None = None
         # A player's requests have the same head over and over; what it means is remembered with it.
-        self._raw_head = b""
         self._head: Head | None = None
         self._address: Address | None = None
         self._peer: str | None = None
@@ -115,25 +113,21 @@ class ExpressConnection(Connection):
             if self._paused or len(turns) >= MAX_TURNS:
                 self._rest = data
                 break
-            if (head := self._head) is not None and data.startswith(self._raw_head):
-                end = len(self._raw_head)
-            else:
+            head = self._head
+            if head is None or not data.startswith(head.raw):
                 end = data.find(_HEAD_END) + len(_HEAD_END)
-                if end < len(_HEAD_END):
-                    if len(data) > MAX_HEAD_BYTES:
-                        self._hand_over(data)
-                        break
+                if end < len(_HEAD_END) and len(data) <= MAX_HEAD_BYTES:
                     self._await_more(data)
                     break
-                head = self._head_of(data[:end])
+                head = self._head_of(data, end)
                 if head is None:
                     self._hand_over(data)
                     break
-            whole = end + head.length
+            whole = head.whole
             if len(data) < whole:
                 self._await_more(data)
                 break
-            turn = self._turn_of(head, data[end:whole])
+            turn = self._turn_of(head, data[head.end : whole])
             if turn is None:
                 self._hand_over(data)
                 break
@@ -148,13 +142,20 @@ class ExpressConnection(Connection):
         if self._rest:
             self._hold_if_needed()
 
-    def _head_of(self, raw: bytes) -> Head | None:
-        head = common_head(raw)
-        if head is None or not self._way.leads(head):
+    def _head_of(self, data: bytes, end: int) -> Head | None:
+        """What the first `end` bytes ask, if they are a head that leads this way; it is remembered."""
+        known = self._head
+        head = known.again(data) if known is not None else None
+        if head is None:
+            head = self._way.heads.read(data[:end])
+        if head is None or head.length > self._way.max_event_bytes:
             return None
         if head.kind == EVENT and (self._address is None or self._address.sid != head.sid):
-            self._address = self._way.address(head.sid, self._peer)
-        self._raw_head, self._head = raw, head
+            address = self._way.address(head.sid, self._peer)
+            if address is None:
+                return None
+            self._address = address
+        self._head = head
         return head
 
     def _turn_of(self, head: Head, body: bytes) -> Turn | None:
@@ -304,7 +305,7 @@ class ExpressConnection(Connection):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_assembling()
         if self._rest and not (self._turns or self._doubtful):
-            head = common_head(self._rest[: self._rest.find(_HEAD_END) + len(_HEAD_END)])
+            head = self._way.heads.read(self._rest[: self._rest.find(_HEAD_END) + len(_HEAD_END)])
             if head is not None:
                 self._way.left_amid_body(head.kind)
         self._rest, self._doubtful = b"", False

@@ -12,11 +12,12 @@ from ingest.app import Door, allowed, created, say_cors
 from ingest.bodies import is_array
 from ingest.collector import Address
 from ingest.counts import CLIENT_GONE
-from ingest.express_heads import EVENT, PREFLIGHT, START, Head
+from ingest.express_heads import EVENT, PREFLIGHT, START, Head, Heads
 from ingest.problems import answer, problem_of
 from schemas.records import LogUnavailable, Record
 
-_NO_SID: Final = "0" * 64
+_NO_SID: Final = b"0" * 64
+_ALLOWED_ANSWERS: Final = 64  # that are kept for a second: browsers ask for the same headers all day
 
 
 class Asker(Protocol):
@@ -27,14 +28,16 @@ class Asker(Protocol):
 
 
 class Turn:
-    """One request among those of its connection, which are answered in their order."""
+    """One request among those of its connection, which are answered in their order.
 
-    __slots__ = ("answer", "asker", "endpoint", "held", "sid", "size")
+    `sid` is that of the session it began; `held` the bytes of its body, of which `size` went into the record.
+    """
 
-    def __init__(self, asker: Asker, endpoint: str, sid: str, held: int, size: int) -> None:
+    __slots__ = ("answer", "asker", "held", "sid", "size")
+
+    def __init__(self, asker: Asker, sid: str, held: int, size: int) -> None:
         self.asker = asker
-        self.endpoint = endpoint
-        self.sid = sid  # of the session that it began
+        self.sid = sid
         self.held = held
         self.size = size
         self.answer: bytes | None = None
@@ -54,22 +57,19 @@ class ShortWay:
         self._admission = door.admission
         self._seconds = door.collector.rules.append_seconds
         self.max_event_bytes = door.collector.rules.max_event_bytes
+        self.heads = Heads()
         self._waiting: dict[asyncio.Future[str | None], tuple[list[Turn], asyncio.TimerHandle]] = {}
         self._date = ""
         self._no_content = self._created = b""
+        self._allowed: dict[str, bytes] = {}
 
     @property
     def draining(self) -> bool:
         return self._admission.draining
 
-    def leads(self, head: Head) -> bool:
-        """Whether a request with this head may go this way, as far as its head tells."""
-        if head.length > self.max_event_bytes:
-            return False
-        return head.kind != EVENT or self._collector.knows(head.sid)
-
-    def address(self, sid: str, peer: str | None) -> Address:
-        return self._collector.address(sid, peer)
+    def address(self, sid: str, peer: str | None) -> Address | None:
+        """Where this session's events go; None for an id that is none of ours."""
+        return self._collector.address(sid, peer) if self._collector.knows(sid) else None
 
     def preflight(self, asker: Asker, head: Head) -> Turn | None:
         """Answer it at once; None: it is not taken."""
@@ -77,19 +77,26 @@ class ShortWay:
             return None
         self._counts.request_received()
         self._counts.request_over(PREFLIGHT, 204)
-        turn = Turn(asker, PREFLIGHT, "", 0, 0)
-        turn.answer = serialized(allowed(head.asked))
+        if self._date is not rfc822_formatted_time():
+            self._date_answers()
+        turn = Turn(asker, "", 0, 0)
+        turn.answer = self._allowed.get(head.asked)
+        if turn.answer is None:
+            turn.answer = serialized(allowed(head.asked))
+            if len(self._allowed) < _ALLOWED_ANSWERS:
+                self._allowed[head.asked] = turn.answer
         return turn
 
     def event(self, asker: Asker, address: Address, body: bytes) -> Turn | None:
         """Take one event; None: it is not taken."""
-        if not self._admission.fits(len(body)):
+        held = len(body)
+        if not self._admission.fits(held):
             return None
         try:
             record, size = self._collector.judged_event(address, body)
         except Exception:  # noqa: BLE001 - whatever it is, the ordinary way finds it again and answers it
             return None
-        turn = Turn(asker, EVENT, "", len(body), size)
+        turn = Turn(asker, "", held, size)
         self._begin(turn, record)
         return turn
 
@@ -101,7 +108,7 @@ class ShortWay:
             sid, record, size = self._collector.judged_start(body, peer)
         except Exception:  # noqa: BLE001 - as above
             return None
-        turn = Turn(asker, START, sid, len(body), size)
+        turn = Turn(asker, sid, len(body), size)
         self._begin(turn, record)
         return turn
 
@@ -149,7 +156,7 @@ class ShortWay:
             size += turn.size
             if turn.sid:
                 starts += 1
-                turn.answer = self._created.replace(_NO_SID.encode(), turn.sid.encode(), 1)
+                turn.answer = self._created.replace(_NO_SID, turn.sid.encode(), 1)
             else:
                 turn.answer = no_content
         self._counts.durable(len(turns), size)
@@ -165,7 +172,7 @@ class ShortWay:
         for turn in turns:
             self._counts.append_outcomes_unknown += 1
             self._admission.leave(turn.held)
-            self._counts.request_over(turn.endpoint, problem.status)
+            self._counts.request_over(START if turn.sid else EVENT, problem.status)
             turn.answer = refusal
 
     def _give_up(self, future: "asyncio.Future[str | None]") -> None:
@@ -178,7 +185,8 @@ class ShortWay:
     def _date_answers(self) -> None:
         self._date = rfc822_formatted_time()
         self._no_content = serialized(web.Response(status=204))
-        self._created = serialized(created(_NO_SID))
+        self._created = serialized(created(_NO_SID.decode()))
+        self._allowed.clear()
 
 
 def serialized(response: web.Response) -> bytes:

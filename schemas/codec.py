@@ -110,12 +110,13 @@ def encode_envelope(envelope: Envelope) -> bytes:
 
 
 def envelope_around(sid: str, source: str, peer: str | None) -> tuple[bytes, bytes]:
-    """What stands before and after `receivedAt` in the envelopes of one sender.
+    """What stands before `receivedAt`, and between it and the event, in the envelopes of one sender.
 
-    With `,"event":`, the event and a closing brace behind it, it is what `encode_envelope` makes.
+    With the event and a closing brace behind it, it is what `encode_envelope` makes.
     """
     shown = b"null" if peer is None else _string(peer)
-    return b'{"v":1,"sid":%b,"receivedAt":' % _string(sid), b',"source":%b,"peer":%b' % (_string(source), shown)
+    between = b',"source":%b,"peer":%b,"event":' % (_string(source), shown)
+    return b'{"v":1,"sid":%b,"receivedAt":' % _string(sid), between
 
 
 def decode_envelope(value: bytes) -> Envelope:
@@ -248,8 +249,8 @@ def _judge(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
     event_type = types.get(name) if type(name) is str else None
     if event_type is None:
         raise refusals.untyped(document, _TYPES)
-    is_plain = event_type not in _TELLING and _is_plain(document, profile)
-    violations = [] if is_plain else judge(document, event_type, profile)
+    plain = event_type not in _TELLING and _has_plain_members(document, profile)
+    violations = [] if plain else judge(document, event_type, profile)
     if representable.is_suspect(body):
         violations += _not_representable(document, body)
     if violations:
@@ -257,8 +258,13 @@ def _judge(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
     return ParsedEvent(event_type, document, body)
 
 
-def _is_plain(document: dict[str, Any], profile: Profile) -> bool:
-    """The commonest form, a type, a time and perhaps quality: told quicker than by a schema, and to the same end."""
+def is_plain(event: ParsedEvent, profile: Profile) -> bool:
+    """Whether this event has the commonest form: nothing but the types of its few members decided about it."""
+    return event.type not in _TELLING and _has_plain_members(event.document, profile)
+
+
+def _has_plain_members(document: dict[str, Any], profile: Profile) -> bool:
+    """A type, a time and perhaps quality: told quicker than by a schema, and to the same end."""
     time, members = document.get("playerTime"), len(document)
     if type(time) is not dict or len(time) != 2 or type(time.get("ts")) is not int:
         return False
