@@ -44,7 +44,7 @@ async def _of_nodes(nodes: list[tuple[str, int]], arguments: dict[str, Any]) -> 
     for host, port in nodes:
         reached, refusal = await _asked(host, port, arguments)
         if reached is None:
-            return f"it names a node {host}:{port} (advertised.listeners) of which is to be said: {refusal}"
+            return f"it names a node {host}:{port} (its advertised.listeners), and there: {refusal}"
     return None
 
 

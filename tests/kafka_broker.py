@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,14 +26,15 @@ def kafka_broker() -> Iterator[Cluster]:
 
 
 class private_cluster:  # noqa: N801  used as a block
-    """A cluster of its own, gone with its block."""
+    """A cluster of its own, gone with its block. `further` is handed to `Cluster`."""
 
-    def __init__(self, nodes: int = 1, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, nodes: int = 1, ports: list[int] | None = None, **further: Any) -> None:
         bury_the_dead()
         RUNS.mkdir(exist_ok=True)
         self._home = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=RUNS))
-        ports = free_ports(2 * nodes)
-        self.cluster = Cluster(self._home, tuple(zip(ports[::2], ports[1::2], strict=True)), settings or {})
+        ports = ports or free_ports(2 * nodes)
+        pairs = tuple(zip(ports[::2], ports[1::2], strict=True))
+        self.cluster = Cluster(self._home, pairs, **{"settings": {}, **further})
 
     def __enter__(self) -> Cluster:
         try:

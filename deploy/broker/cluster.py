@@ -29,11 +29,15 @@ class BrokerFailed(Exception):
 
 @dataclass
 class Cluster:
-    """`ports` are (client, controller) pairs, one a node. `home` keeps data, logs and process ids between starts."""
+    """`ports` are (client, controller) pairs, one a node. `home` keeps data, logs and process ids between starts.
+
+    `formatting`: further flags of Kafka's own tool that formats a node's data, `--add-scram` for one.
+    """
 
     home: Path
     ports: tuple[tuple[int, int], ...]
     settings: dict[str, str]
+    formatting: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.home = self.home.resolve()
@@ -149,6 +153,7 @@ class Cluster:
         # `--cluster-id=`, because one random id in 64 begins with a dash.
         command = [runtime, "-XX:TieredStopAtLevel=1", QUIET, "-cp", f"{libs}/*", "kafka.tools.StorageTool", "format"]
         command += ["--ignore-formatted", f"--cluster-id={self._cluster_id()}", "-c", str(place / "server.properties")]
+        command += self.formatting
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BrokerFailed("formatting the broker's data failed: " + (done.stdout + done.stderr)[-800:])
