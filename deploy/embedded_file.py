@@ -69,6 +69,11 @@ def open_for_reading(path: Path) -> apsw.Connection:
             connection.close()
             raise EmbeddedLogRefused(f"the log in {path.parent} is just being made: try again")
     except apsw.Error as error:
+        if isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError)) and not os.access(path.parent, os.W_OK):
+            raise EmbeddedLogRefused(
+                f"cannot read {path}: SQLite keeps small files beside a log while it is read, and {path.parent} cannot "
+                "be written to; copy the directory to where it can, and give that as --data"
+            ) from None
         raise EmbeddedLogRefused(f"cannot read {path}: {error}") from None
     return connection
 

@@ -119,7 +119,7 @@ def door_figures(counts: door.Counts, closed_ids: Callable[[], int]) -> tuple[Fi
         Figure(
             "mediabeat_append_outcomes_unknown",
             "counter",
-            "Appends of which the log did not say in time whether they held.",
+            "Appends that were not confirmed and answered with 503: some may be on the log all the same.",
             lambda: counts.append_outcomes_unknown,
         ),
         Figure(

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +29,15 @@ VOYAGE_SECONDS = 400.0
 """Its players try each post for up to a minute while brokers are away."""
 
 FAULTY_WORKER = "tests.chaos.faulty_worker"
+COMPLAINTS = (
+    "Traceback",
+    "never retrieved",
+    "was never awaited",
+    "destroyed but it is pending",
+    "Exception in",
+    "Unclosed",
+)
+"""What Python and asyncio write of failures that nobody has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +141,11 @@ class Stage:
         """What the players were told, over all voyages."""
         return [_journal(line) for path in self._journals for line in path.read_bytes().splitlines()]
 
-    def rng(self) -> random.Random:
-        return random.Random(self.seed)
+    def complaints(self) -> list[str]:
+        """What doors and workers, in all their lives, have written of failures that nobody has answered."""
+        logs = sorted([*self._home.glob("door-*.log"), *self._home.glob("worker-*.log")])
+        lines = [(log.name, line) for log in logs for line in log.read_text(errors="replace").splitlines()]
+        return [f"{name}: {line[:1_000]}" for name, line in lines if any(text in line for text in COMPLAINTS)]
 
     def close(self) -> None:
         for process in (*self._voyages, *self._standing()):

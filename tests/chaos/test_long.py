@@ -49,6 +49,7 @@ async def test_one_node_and_thirty_kills_of_workers_and_doors(tmp_path: Path) ->
     assert adversity.done[acts.FREEZE_WORKER] >= 3
     assert {status for _, status in adversity.exits} == {0}
     assert theatre.died == []
+    assert theatre.complaints() == []
 
 
 async def test_three_nodes_and_ten_kills_of_brokers_among_those_of_workers_and_doors(tmp_path: Path) -> None:
@@ -81,3 +82,4 @@ async def test_three_nodes_and_ten_kills_of_brokers_among_those_of_workers_and_d
     assert all(adversity.done[what] for what in acts.BROKERS)
     assert {status for _, status in adversity.exits} == {0}
     assert theatre.died == []
+    assert theatre.complaints() == []

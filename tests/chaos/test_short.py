@@ -25,4 +25,5 @@ async def test_every_row_is_there_once_after_a_handful_of_kills(kafka_broker: Cl
         account.print(f"short form, seed {SEED}", adversity.recoveries(), adversity.done)
     account.assert_whole()
     assert theatre.died == []
+    assert theatre.complaints() == []
     assert [status for _, status in adversity.exits] == [0, 0]

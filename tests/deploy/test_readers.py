@@ -1,6 +1,7 @@
 """Reading a topic from outside the process that writes it."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.embedded import EmbeddedLog
+from deploy.embedded_directory import EmbeddedLogRefused
 from deploy.embedded_snapshot import SNAPSHOT_RECORDS
 from deploy.readers import TopicReader, embedded_reader
 from schemas import topics
@@ -131,3 +133,13 @@ async def test_a_log_whose_process_has_ended_is_still_read(log: EmbeddedLog, tmp
 async def test_an_unknown_topic_is_the_callers_error(reader: TopicReader) -> None:
     with pytest.raises(KeyError):
         await anext(reader.records("media.typo.v1", from_start=True, follow=False))
+
+
+async def test_a_directory_that_cannot_be_written_to_is_said_to_be_the_reason(
+    log: EmbeddedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.close()
+    (tmp_path / "log.sqlite-wal").mkdir()  # so that SQLite cannot open its own file there, whoever runs the test
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(EmbeddedLogRefused, match="cannot be written to"):
+        embedded_reader(tmp_path)
