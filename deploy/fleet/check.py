@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -12,7 +12,6 @@ from deploy.fleet.evidence import Evidence, Reader, gather
 from deploy.fleet.expectation import plain
 from deploy.fleet.judgement import Verdict, judge
 from deploy.fleet.outcome import Timeouts
-from deploy.fleet.posting import Journal
 
 SHOWN = 12
 """Differences printed of each kind."""
@@ -27,6 +26,24 @@ class Patience:
     look_every: float = 1.0
 
 
+class Answers(Protocol):
+    """What a journal of any dialect tells: the ids it was given, and how often each status was answered (0: none)."""
+
+    @property
+    def sids(self) -> list[str]: ...
+
+    @property
+    def statuses(self) -> dict[int, int]: ...
+
+
+class Judge(Protocol):
+    """What is wrong with the rows of one dialect, found as `judgement.judge` does; journals are that dialect's own."""
+
+    def __call__(
+        self, evidence: Evidence, journals: Iterable[Any], timeouts: Timeouts, *, since: int, horizon: int
+    ) -> Verdict: ...
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -34,12 +51,13 @@ def now_ms() -> int:
 async def check(
     reader: Reader,
     partitions: int,
-    journals: list[Journal],
+    journals: list[Any],
     timeouts: Timeouts,
     *,
     since: int,
     patience: Patience,
     said: Callable[[str], None],
+    judged_by: Judge = judge,
 ) -> Verdict:
     """The verdict, as soon as nothing is missing and no session is open, or when patience is at its end."""
     give_up_closing = time.monotonic() + patience.for_closing
@@ -48,7 +66,7 @@ async def check(
         # Reading and judging take their time: what came due meanwhile is for the next look, and so is patience's end.
         late, horizon = time.monotonic(), now_ms()
         evidence = await gather(reader, partitions)
-        verdict = judge(evidence, journals, timeouts, since=since, horizon=horizon)
+        verdict = judged_by(evidence, journals, timeouts, since=since, horizon=horizon)
         is_open = verdict.open_sessions()
         if not is_open:
             # Every session has run out of time: from here on only the workers can be late.
@@ -62,17 +80,16 @@ async def check(
 
 def _until_closed(evidence: Evidence, timeouts: Timeouts) -> float:
     """Seconds until the youngest session can be idle: there is nothing to see before, half of it at a time."""
-    newest = max((told[-1].arrived_at for told in evidence.sessions.values()), default=0)
-    return max(0.0, (newest + timeouts.idle + timeouts.grace - now_ms()) / 2000)
+    return max(0.0, (evidence.newest_at + timeouts.idle + timeouts.grace - now_ms()) / 2000)
 
 
-def report(verdict: Verdict, journals: Iterable[Journal], said: Callable[[str], None]) -> bool:
+def report(verdict: Verdict, journals: Iterable[Answers], said: Callable[[str], None]) -> bool:
     """Say counts and differences; True if there is no difference."""
     statuses: dict[str, int] = {}
     journals = list(journals)
     unheard = sum(not journal.sids for journal in journals)
     if unheard:
-        said(f"{unheard} of {len(journals)} sessions never got an id: no answer to any sessionStart")
+        said(f"{unheard} of {len(journals)} sessions never got an id: no answer to any start")
     for journal in journals:
         for status, times in journal.statuses.items():
             name = str(status) if status else "no answer"

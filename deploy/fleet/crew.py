@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from deploy.fleet.posting import Fleet, Journal, Pace
 from deploy.fleet.scripts import Waits, script
@@ -24,14 +25,31 @@ class Order:
     at_once: int = 200
 
 
+class Numbered(Protocol):
+    """A journal: `index` is that of its script."""
+
+    @property
+    def index(self) -> int: ...
+
+
+Entry = TypeVar("Entry", bound=Numbered)
+
+
 def sail(order: Order, said: Callable[[str], None] = lambda _: None) -> list[Journal]:
     """Run every script; the journals in the order of the scripts."""
+    return muster(order, _share, said)
+
+
+def muster(
+    order: Order, run_share: Callable[[Order, list[int]], list[Entry]], said: Callable[[str], None]
+) -> list[Entry]:
+    """Run each process's share, given as indexes of scripts; the journals in the order of the scripts."""
     shares = [list(range(first, order.sessions, order.processes)) for first in range(order.processes)]
     # A fresh interpreter each: a forked one would share the parent's event loop and open files.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(order.processes, mp_context=context) as pool:
-        futures: list[Future[list[Journal]]] = [pool.submit(_share, order, share) for share in shares if share]
-        journals: list[Journal] = []
+        futures: list[Future[list[Entry]]] = [pool.submit(run_share, order, share) for share in shares if share]
+        journals: list[Entry] = []
         for future in futures:
             journals += future.result()
             said(f"{len(journals)} of {order.sessions} sessions posted")

@@ -1,4 +1,4 @@
-"""What stands on the topics after a run: told events by session, rows by session, the workers' rejects."""
+"""What stands on the topics after a run: told events by session of each dialect, rows, the workers' rejects."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from deploy.fleet.roundware import told as roundware_told
 from deploy.fleet.truth_records import Told, by_session, read_partition
 from schemas import topics
 from schemas.records import StoredRecord
@@ -40,10 +41,20 @@ class Landed:
 
 @dataclass(slots=True)
 class Evidence:
+    """`sessions` of the Media Collection dialect, `roundware` those of the other; both in arrival order."""
+
     sessions: dict[str, list[Told]] = field(default_factory=dict)
     rows: dict[str, list[Landed]] = field(default_factory=dict)
     rejects: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     partitions: int = 0
+    roundware: dict[str, list[roundware_told.Heard]] = field(default_factory=dict)
+
+    @property
+    def newest_at(self) -> int:
+        """Arrival of the youngest record, epoch ms; 0 when there is none."""
+        last = [told[-1].arrived_at for told in self.sessions.values()]
+        last += [heard[-1].arrived_at for heard in self.roundware.values()]
+        return max(last, default=0)
 
 
 async def gather(reader: Reader, partitions: int) -> Evidence:
@@ -51,6 +62,9 @@ async def gather(reader: Reader, partitions: int) -> Evidence:
     events = await _read(reader, topics.EVENTS.name)
     evidence = Evidence(partitions=partitions)
     evidence.sessions = by_session(read_partition(partition, records) for partition, records in events.items())
+    evidence.roundware = roundware_told.by_session(
+        roundware_told.read_partition(partition, records) for partition, records in events.items()
+    )
     for kind, topic in ROW_TOPICS.items():
         for partition, records in (await _read(reader, topic.name)).items():
             for record in records:

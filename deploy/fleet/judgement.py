@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from deploy.fleet.evidence import Evidence, Landed
 from deploy.fleet.expectation import differences
-from deploy.fleet.outcome import Timeouts
+from deploy.fleet.outcome import Expected, Reject, Timeouts
 from deploy.fleet.posting import Journal
 from deploy.fleet.truth import SessionTruth
 from deploy.fleet.truth_records import Told
@@ -25,10 +25,20 @@ class Problem(NamedTuple):
         return f"{self.what}: {self.subject}" + (f": {self.detail}" if self.detail else "")
 
 
+class Truth(Protocol):
+    """What must come out of one session, of any dialect."""
+
+    rows: list[Expected]
+    rejects: list[Reject]
+
+    @property
+    def is_open(self) -> bool: ...
+
+
 @dataclass(slots=True)
 class Verdict:
     problems: list[Problem] = field(default_factory=list)
-    truths: dict[str, SessionTruth] = field(default_factory=dict)
+    truths: dict[str, Truth] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -47,38 +57,41 @@ def judge(evidence: Evidence, journals: Iterable[Journal], timeouts: Timeouts, *
     """
     verdict = Verdict()
     for sid, told in evidence.sessions.items():
-        if told[0].received_at < since or told[0].source == "roundware":
+        if told[0].received_at < since:
             continue
         truth = verdict.truths[sid] = SessionTruth(told, timeouts, horizon)
         found = evidence.rows.get(sid, [])
-        verdict.problems += [*_placement(found, evidence.partitions), *_rows(truth, found), *_chains(found)]
+        verdict.problems += [*placement(found, evidence.partitions), *compare_rows(truth, found), *chains(found)]
         verdict.problems += [*_heartbeats(truth, found), *_rejects(truth, told, evidence)]
         _count(verdict.counts, truth, told, found)
-    strangers = evidence.rows.keys() - evidence.sessions.keys()
-    verdict.problems += [Problem("unexpected", _name(one)) for sid in strangers for one in evidence.rows[sid]]
+    strangers = evidence.rows.keys() - evidence.sessions.keys() - evidence.roundware.keys()
+    verdict.problems += [Problem("unexpected", name(one)) for sid in strangers for one in evidence.rows[sid]]
     verdict.problems += _unlogged(evidence.sessions, journals)
     return verdict
 
 
-def _name(landed: Landed) -> str:
+def name(landed: Landed) -> str:
+    """How a row is called in a problem."""
     return str(landed.row.get("_id", f"row without _id at {landed.topic_kind}/{landed.partition}/{landed.offset}"))
 
 
-def _placement(found: list[Landed], partitions: int) -> Iterator[Problem]:
+def placement(found: list[Landed], partitions: int) -> Iterator[Problem]:
+    """Each row is on its key's partition, on the topic of its kind, under its session's key."""
     for one in found:
         home = topics.partition_of(one.key, partitions)
         ours = one.row.get("mediabeat", {})
         if one.partition != home:
-            yield Problem("misplaced", _name(one), f"partition {one.partition}, its key belongs on {home}")
+            yield Problem("misplaced", name(one), f"partition {one.partition}, its key belongs on {home}")
         if ours.get("kind") != one.topic_kind or ours.get("sessionId") != one.key:
-            yield Problem("misplaced", _name(one), f"on the topic of {one.topic_kind} under key {one.key}")
+            yield Problem("misplaced", name(one), f"on the topic of {one.topic_kind} under key {one.key}")
 
 
-def _rows(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
+def compare_rows(truth: Truth, found: list[Landed]) -> Iterator[Problem]:
+    """Each expected row is there once and equal, and no other but heartbeats."""
     by_id: dict[str, list[Landed]] = {}
     for one in found:
         if one.topic_kind != "heartbeat":
-            by_id.setdefault(_name(one), []).append(one)
+            by_id.setdefault(name(one), []).append(one)
     for expected in truth.rows:
         landed = by_id.pop(expected.row_id, [])
         if not landed:
@@ -92,15 +105,15 @@ def _rows(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
         yield Problem("unexpected", row_id, f"{len(landed)} times" if len(landed) > 1 else "")
 
 
-def _chains(found: list[Landed]) -> Iterator[Problem]:
+def chains(found: list[Landed]) -> Iterator[Problem]:
     """Revisions of one row count 0, 1, 2 ... in the order of their offsets."""
-    chains: dict[tuple[str, Any], list[int]] = {}
+    found_chains: dict[tuple[str, Any], list[int]] = {}
     for one in sorted(found, key=lambda landed: landed.offset):
         ours = one.row.get("mediabeat", {})
-        revisions = chains.setdefault((one.topic_kind, ours.get("instance")), [])
+        revisions = found_chains.setdefault((one.topic_kind, ours.get("instance")), [])
         if ours.get("revision") not in revisions:  # a doubled row is named as such
             revisions.append(ours.get("revision"))
-    for (kind, instance), revisions in chains.items():
+    for (kind, instance), revisions in found_chains.items():
         if revisions != list(range(len(revisions))):
             yield Problem("chain", f"{found[0].key}:{kind}:{instance}", f"revisions in order {revisions}")
 
@@ -109,24 +122,22 @@ def _heartbeats(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
     """Their moment depends on commits and is not judged but for its bounds; their numbers are."""
     beats = sorted((one for one in found if one.topic_kind == "heartbeat"), key=lambda landed: landed.offset)
     if not beats or truth.story is None:
-        yield from (Problem("unexpected", _name(beat), "a heartbeat without a session") for beat in beats)
+        yield from (Problem("unexpected", name(beat), "a heartbeat without a session") for beat in beats)
         return
-    ids = Counter(_name(beat) for beat in beats)
+    ids = Counter(name(beat) for beat in beats)
     yield from (Problem("doubled", row_id, f"{times} times") for row_id, times in ids.items() if times > 1)
     last_received, last_folded = truth.story.start.received_at, 1
-    for instance, beat in enumerate({_name(beat): beat for beat in beats}.values(), 1):
+    for instance, beat in enumerate({name(beat): beat for beat in beats}.values(), 1):
         ours = beat.row.get("mediabeat", {})
         folded = ours.get("extras", {}).get("foldedEvents")
         if not isinstance(folded, int) or not last_folded < folded <= truth.open_folds:
-            yield Problem(
-                "heartbeat", _name(beat), f"after {folded} events; {last_folded} to {truth.open_folds} can be"
-            )
+            yield Problem("heartbeat", name(beat), f"after {folded} events; {last_folded} to {truth.open_folds} can be")
             continue
         for path, wanted, got in differences(truth.heartbeat(folded, instance), beat.row):
-            yield Problem("wrong", _name(beat), f"{path}: expected {wanted!r}, got {got!r} (after {folded} events)")
+            yield Problem("wrong", name(beat), f"{path}: expected {wanted!r}, got {got!r} (after {folded} events)")
         received = ours.get("receivedAt", 0)
         if received - last_received < truth.timeouts.heartbeat:
-            yield Problem("heartbeat", _name(beat), f"{received - last_received} ms after the one before")
+            yield Problem("heartbeat", name(beat), f"{received - last_received} ms after the one before")
         last_received, last_folded = received, folded
 
 

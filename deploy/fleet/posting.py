@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -35,6 +36,17 @@ class Journal:
 
     def note(self, status: int) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
+
+    def document(self) -> dict[str, Any]:
+        """As a line of the journal's file."""
+        return {
+            "index": self.index,
+            "kind": self.kind,
+            "sids": self.sids,
+            "answers": {str(status): times for status, times in self.statuses.items()},
+            "acknowledged": [[sid, body.decode()] for sid, body in self.acknowledged],
+            "batch": self.batch[0] if self.batch else None,
+        }
 
 
 class Pace:

@@ -56,7 +56,7 @@ class Told:
 
 
 def read_partition(partition: int, records: Iterable[StoredRecord]) -> list[Told]:
-    """The told events of one partition of the events topic, in offset order."""
+    """The told events of the Media Collection dialect of one partition of the events topic, in offset order."""
     clock = 0
     told = []
     for record in records:
@@ -66,6 +66,8 @@ def read_partition(partition: int, records: Iterable[StoredRecord]) -> list[Told
         envelope = orjson.loads(text)
         arrived_at = min(envelope["receivedAt"], record.timestamp + APPEND_TIME_SLACK_MS)
         clock = max(clock, arrived_at)
+        if envelope["source"] == "roundware":
+            continue  # another dialect: of this one it only moves the clock
         told.append(_told(envelope, _event_text(text), (partition, record.offset), (arrived_at, clock)))
     return told
 
