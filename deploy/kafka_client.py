@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -61,6 +62,12 @@ class KafkaClients:
     bootstrap: str
     security: Security = Security()
     name: str = "mediabeat"
+    host: str = field(default_factory=socket.gethostname)
+
+    @property
+    def member_name(self) -> str:
+        """What a group's members are called: two on one host alike, two on two hosts not."""
+        return f"{self.name}@{self.host}"
 
     async def connection(self, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AIOKafkaClient:
         """A bare client: metadata, and requests to a node."""
@@ -98,7 +105,7 @@ class KafkaClients:
     def group_consumer(self, group: str, slot: str) -> AIOKafkaConsumer:
         """A static member of a group, to be subscribed and `started`; it does not leave the group when it stops."""
         return AIOKafkaConsumer(
-            **self._shared(REQUEST_TIMEOUT_MS, retry_backoff_ms=50),
+            **{**self._shared(REQUEST_TIMEOUT_MS, retry_backoff_ms=50), "client_id": self.member_name},
             group_id=group,
             group_instance_id=slot,
             enable_auto_commit=False,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from deploy.kafka_client import KafkaClients
+from deploy.kafka_slot import refuse_if_held
 from schemas.records import LogUnavailable
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Groups:
         self._clients = clients
 
     async def member(self, group: str, slot: str, topic: str, assigned: Callable[[frozenset[int]], None]) -> Member:
-        """Join, and return once there is an assignment. LogUnavailable."""
+        """Join, and return once there is an assignment. LogUnavailable; Failure when another host holds the slot."""
+        await refuse_if_held(self._clients, group, slot)
 
         async def join() -> AIOKafkaConsumer:
             listener = _Pausing(assigned)
