@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Final
@@ -13,10 +13,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.producer.message_accumulator import BatchBuilder
 
-from deploy.kafka_producer import STOP_SECONDS, discard, hear, is_fenced
+from deploy.kafka_producer import STOP_SECONDS, discard, filled, hear, is_fenced
 from deploy.kafka_refusal import why
-from schemas.records import LogUnavailable
+from schemas.records import LogUnavailable, Record
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 START_SECONDS: Final = 8.0
@@ -97,6 +98,10 @@ class KafkaClients:
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Stop it for good, as the function of this name says."""
         await discard(producer)
+
+    def filled(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
+        """A batch of these records, as the function of this name makes it."""
+        return filled(producer, records)
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Whether a successor has been seen."""

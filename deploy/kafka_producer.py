@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer import sender
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from schemas.records import Record
 
 STOP_SECONDS: Final = 2.0
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 # While the broker still writes a commit's markers, the next transaction's first request is told to come again. aiokafka
 # then waits 20 ms, which alone caps a lane at 40 transactions a second. It reads this at call time.
@@ -50,6 +54,18 @@ def hear(producer: AIOKafkaProducer) -> AIOKafkaProducer:
     transactions.fatal_error = failing_for_good
     transactions.begin_transaction = beginning
     return producer
+
+
+def filled(producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
+    """A closed batch of these records, stamped now. Its own `append` costs three times as much for each."""
+    batch = producer.create_batch()
+    append = batch._builder.append  # noqa: SLF001
+    for position, (_, _, key, value) in enumerate(records):
+        if append(position, None, key, value, _NO_HEADERS) is None:
+            raise ValueError(f"record {position} of {len(records)} does not fit into its batch")
+    batch._relative_offset = len(records)  # noqa: SLF001
+    batch.close()
+    return batch
 
 
 async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> None:

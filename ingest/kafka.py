@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.kafka_batches import Batch, PartitionQueue, record_bytes
 from ingest.kafka_follow import Tail, follow
@@ -19,9 +20,10 @@ APPEND_SECONDS: Final = 2.5
 """The port promises an answer in under three."""
 
 WAITING_BYTES: Final = 32 * 1024 * 1024
-BUSY_RECORDS: Final = 16
-BUSY_LINGER_SECONDS: Final = 0.003
-"""When a flush carried this many records, the next waits so long: fuller batches cost the broker and us less."""
+LINGER_SECONDS: Final = 0.004
+BUSY_RECORDS: Final = 4
+"""When so many records come in a linger, a flush waits that long after the one before: a flush costs as much as dozens
+of records, so fuller batches cost the broker and us less. When fewer come, nobody waits."""
 
 STUCK_SECONDS: Final = 20.0
 """A batch unanswered for so long is given up with its producer: a broker away is waited for, a wedged client is not."""
@@ -41,6 +43,10 @@ class Producers(Protocol):
         """Nothing of it is delivered after this returns. Never raises."""
         ...
 
+    def filled(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
+        """A batch of these records for `producer.send_batch`."""
+        ...
+
 
 class KafkaLog:
     """EventLog and CompactedTopic. Open it with `open`; one a process."""
@@ -56,7 +62,6 @@ class KafkaLog:
         self._sequence_limit = sequence_limit
         self._producer: AIOKafkaProducer | None = None
         self._queues: dict[tuple[str, int], PartitionQueue] = {}
-        self._dirty: set[PartitionQueue] = set()
         self._waiting_bytes = 0
         self._flush_at: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
@@ -146,19 +151,18 @@ class KafkaLog:
     def _add(self, record: Record) -> Batch:
         if self._waiting_bytes >= WAITING_BYTES:
             raise LogUnavailable(f"{self._waiting_bytes} bytes wait for Kafka already")
-        where = (record.topic, record.partition)
+        where = record[:2]
         queue = self._queues.get(where)
         if queue is None:
             queue = self._queues[where] = PartitionQueue(*where)
         size = record_bytes(record)
         batch = queue.add(record, size, APPEND_SECONDS, self._expire)
         self._waiting_bytes += size
-        if not queue.sent and (self._flush_at is None or queue not in self._dirty):
-            self._mark(queue)
+        if self._flush_at is None and not queue.sent:
+            self._plan_flush()
         return batch
 
-    def _mark(self, queue: PartitionQueue) -> None:
-        self._dirty.add(queue)
+    def _plan_flush(self) -> None:
         if self._flush_at is None and self._producer is not None:
             loop = asyncio.get_running_loop()
             # Idle: at once, but after the requests that this turn of the loop still brings.
@@ -168,17 +172,19 @@ class KafkaLog:
     def _flush(self) -> None:
         self._flush_at = None
         producer = self._producer
-        if producer is None:  # being rebuilt: it marks every queue again
+        if producer is None:  # being rebuilt: it plans a flush at its end
             return
-        self._flushed_at = asyncio.get_running_loop().time()
-        batches = [queue.take() for queue in self._dirty if queue.sendable()]
-        self._dirty.clear()
-        records = sum(batch.records for batch in batches)
-        self._linger = BUSY_LINGER_SECONDS if records >= BUSY_RECORDS else 0.0
-        if batches:
-            task = asyncio.create_task(self._send(producer, batches))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        batches = [queue.take() for queue in self._queues.values() if queue.sendable()]
+        if not batches:
+            return
+        now = asyncio.get_running_loop().time()
+        records = sum(len(batch.records) for batch in batches)
+        is_busy = records * LINGER_SECONDS >= BUSY_RECORDS * (now - self._flushed_at)
+        self._linger = LINGER_SECONDS if is_busy else 0.0
+        self._flushed_at = now
+        task = asyncio.create_task(self._send(producer, batches))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def _send(self, producer: AIOKafkaProducer, batches: list[Batch]) -> None:
         for batch in batches:
@@ -187,9 +193,9 @@ class KafkaLog:
             if given_up:
                 queue.put_back(batch)
                 continue
-            queue.sequence += batch.records
-            built = batch.build(producer.create_batch())
+            queue.sequence += len(batch.records)
             try:
+                built = self._producers.filled(producer, batch.records)
                 sent = await producer.send_batch(built, queue.topic, partition=queue.partition)
             except Exception as failure:  # noqa: BLE001  a dead producer raises what it likes, AssertionError too
                 self._failed(producer, batch, failure)
@@ -208,7 +214,7 @@ class KafkaLog:
         if queue.sequence > self._sequence_limit:
             self._rebuild(producer)
         if queue.sendable():
-            self._mark(queue)
+            self._plan_flush()
 
     def _failed(self, producer: AIOKafkaProducer, batch: Batch, failure: BaseException) -> None:
         """After one failed batch its partition's sequence is broken for this producer: it goes, whatever it was."""
@@ -252,9 +258,8 @@ class KafkaLog:
                 logger.warning("no producer yet: %s", away)
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, 1.0)
-        for queue in self._queues.values():
-            if queue.sendable():
-                self._mark(queue)
+        if any(queue.sendable() for queue in self._queues.values()):
+            self._plan_flush()
 
     async def _watch(self) -> None:
         while True:

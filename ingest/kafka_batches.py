@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 from schemas.records import LogUnavailable, Record
 
@@ -15,48 +15,29 @@ RECORD_OVERHEAD: Final = 32
 """Lengths, deltas and attributes of one record, at most."""
 
 
-class Builder(Protocol):
-    """aiokafka's batch builder."""
-
-    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None) -> object: ...
-    def close(self) -> None: ...
-
-
-B = TypeVar("B", bound=Builder)
-
-
 class Batch:
     """Records that share a produce request and an outcome. All who wait for one of them wait for the batch."""
+
+    __slots__ = ("_sealed", "done", "queue", "records", "sent_at", "size")
 
     def __init__(self, queue: "PartitionQueue") -> None:
         self.queue = queue
         self.size = 0
         self.sent_at = 0.0
         self.done: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._records: list[Record] = []
+        self.records: list[Record] = []
         self._sealed = False
-
-    @property
-    def records(self) -> int:
-        return len(self._records)
 
     def add(self, record: Record, size: int) -> bool:
         """A record of so many bytes. False: the batch is full or on its way. The first record always fits."""
-        if self._sealed or (self._records and self.size + size > BATCH_BYTES):
+        if self._sealed or (self.records and self.size + size > BATCH_BYTES):
             return False
-        self._records.append(record)
+        self.records.append(record)
         self.size += size
         return True
 
     def seal(self) -> None:
         self._sealed = True
-
-    def build(self, builder: B) -> B:
-        """Encode it. A batch that was not sent can be built again, for another producer."""
-        for record in self._records:
-            builder.append(timestamp=None, key=record.key, value=record.value)
-        builder.close()
-        return builder
 
     async def wait(self) -> None:
         """Return when it is durable; LogUnavailable when that is not known."""
@@ -73,7 +54,7 @@ class Batch:
         if self.done.done():
             return 0
         self.done.set_result(reason)
-        return self.records
+        return len(self.records)
 
 
 class PartitionQueue:
@@ -89,8 +70,9 @@ class PartitionQueue:
 
     def add(self, record: Record, size: int, bound_seconds: float, expire: Callable[[Batch], None]) -> Batch:
         """Put a record into the newest batch, or begin one; `expire` is called when it is not done within the bound."""
-        if self._waiting and self._waiting[-1].add(record, size):
-            return self._waiting[-1]
+        waiting = self._waiting
+        if waiting and (batch := waiting[-1]).add(record, size):
+            return batch
         batch = Batch(self)
         batch.add(record, size)
         self._waiting.append(batch)
