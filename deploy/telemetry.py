@@ -155,6 +155,7 @@ def worker_figures(counts: worker.Counts) -> tuple[Figure, ...]:
     )
     by_partition: tuple[tuple[str, str, str], ...] = (
         ("open_sessions", "sessions_open", "Sessions now open."),
+        ("open_visits", "visits_open", "Visits of Roundware sessions now open."),
         ("waiting", "events_waiting", "Events now in a reorder window."),
         ("lag_records", "lag_records", "Records read and not committed yet."),
         ("lag_seconds", "lag_seconds", "Age of the newest committed record while records follow it."),

@@ -43,6 +43,8 @@ class Counts:
 
     open_sessions: dict[int, int] = field(default_factory=dict)
     """Sessions now open, by partition."""
+    open_visits: dict[int, int] = field(default_factory=dict)
+    """Visits of Roundware sessions now open, by partition."""
     waiting: dict[int, int] = field(default_factory=dict)
     """Events now in a reorder window, by partition."""
     lag_records: dict[int, int] = field(default_factory=dict)
@@ -52,5 +54,5 @@ class Counts:
 
     def forget_partition(self, partition: int) -> None:
         """This worker no longer owns the partition."""
-        for gauge in (self.open_sessions, self.waiting, self.lag_records, self.lag_seconds):
+        for gauge in (self.open_sessions, self.open_visits, self.waiting, self.lag_records, self.lag_seconds):
             gauge.pop(partition, None)

@@ -16,7 +16,7 @@ class RowKind(StrEnum):
 
 
 class CloseReason(StrEnum):
-    """Why a session, an ad or a chapter stopped accruing."""
+    """Why a session, an ad or a chapter stopped accruing; the last three, and `timeout`, why a Roundware visit did."""
 
     COMPLETE = "complete"
     END = "end"
@@ -27,6 +27,9 @@ class CloseReason(StrEnum):
     IMPLICIT_SKIP = "implicitSkip"
     SESSION_END = "sessionEnd"
     TIMEOUT = "timeout"
+    EXPLICIT = "explicit"
+    CLIENT = "client"
+    NO_ACTIVITY = "no_activity"
 
 
 TOPIC: Final = {

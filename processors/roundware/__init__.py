@@ -1,0 +1,1 @@
+"""PURE: the second dialect's visits, from records to rows and to what its lists are answered from."""

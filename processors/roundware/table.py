@@ -1,0 +1,325 @@
+"""The Roundware sessions of one partition: committed bytes, and the draft of one transaction over them. A Fold.
+
+Which record belongs to which session, what comes due when, and what the machine raised on; `machine.py` does the rest.
+Pure: records and time come in as values, records to write go out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from processors.counts import Counts
+from processors.endings import DETAIL, RETRY_MS, STRIKES
+from processors.fold import Poisoned
+from processors.outcome import Outcome
+from processors.rejects import Code
+from processors.roundware import machine, packed
+from processors.roundware.effects import Effects
+from processors.roundware.machine import Arrival
+from processors.roundware.rules import RoundwareRules
+from processors.roundware.schedule import Schedule
+from processors.roundware.session import Kind, State
+from schemas import roundware, topics
+from schemas.codec import Undecodable, decode_envelope
+from schemas.events import Envelope
+from schemas.records import Record, StoredRecord
+
+EXPIRIES_A_TRANSACTION: Final = 2_000
+EXPIRIES_A_TURN: Final = 100
+TOMBSTONES_A_TRANSACTION: Final = 20_000
+"""Of what lists no longer show: a session that is forgotten may bury more than a thousand."""
+AHEAD_MS: Final = 2_000
+"""A door's clock is believed up to this far beyond the log's append time."""
+_DIGEST_BYTES: Final = 8
+_NOT_OURS: Final = "not a record of a Roundware session under its own key"
+
+
+@dataclass(slots=True)
+class Draft:
+    """A session within a transaction. `was`: what its committed record stands for, None if there is none."""
+
+    state: State
+    was: Kind | None
+    struck: bool = False
+
+
+class RoundwareTable:
+    """A Fold over Roundware sessions. The table holds bytes, which the cyclic collector does not track."""
+
+    input_topic: str = topics.EVENTS.name
+    state_topic: str = topics.STATE.name
+
+    def __init__(self, partition: int, rules: RoundwareRules, counts: Counts | None = None) -> None:
+        self.partition = partition
+        self.counts = counts or Counts()
+        self._rules = rules
+        self._currents: dict[str, bytes] = {}
+        self._schedule = Schedule()
+        self._committed_clock = 0
+        self._open_visits = 0
+        # The transaction.
+        self._clock = 0
+        self._outcome = Outcome(partition)
+        self._drafts: dict[str, Draft] = {}
+        self._written: list[tuple[Draft, bytes | None]] = []
+        self._buried = 0
+        self._excluded_offsets: set[int] = set()
+        self._excluded_sids: set[str] = set()
+        self._excluded_expiries: set[str] = set()
+
+    # Committed state.
+
+    def restore(self, records: Sequence[StoredRecord]) -> None:
+        for record in records:
+            sid = record.key.decode()
+            if record.value is None:
+                self._currents.pop(sid, None)
+            else:
+                self._currents[sid] = record.value
+
+    def restored(self) -> None:
+        for current in self._currents.values():
+            self._open_visits += packed.kind_of(current) is Kind.OPEN
+            self._clock = max(self._clock, packed.times_of(current)[1])
+        self._schedule.load((sid, packed.times_of(current)[0]) for sid, current in self._currents.items())
+        self._committed_clock = self._clock
+        self._gauge()
+
+    def next_deadline(self) -> int | None:
+        return self._schedule.next_at()
+
+    # The transaction.
+
+    def fold(self, records: Sequence[StoredRecord], start: int, stop: int, wall: int) -> int:
+        self._outcome.wall = wall
+        for index in range(start, stop):
+            record = records[index]
+            try:
+                if not self._take(record, wall):
+                    return index
+            except (Poisoned, MemoryError):
+                raise
+            except Exception as error:
+                raise Poisoned(record.key.decode(errors="replace"), record.offset) from error
+        return stop
+
+    def pass_time(self, until: int, wall: int) -> bool:
+        self._outcome.wall = wall
+        self._clock = max(self._clock, until)
+        return self._expire_due()
+
+    def full(self) -> bool:
+        return self._outcome.expiries >= EXPIRIES_A_TRANSACTION or self._buried >= TOMBSTONES_A_TRANSACTION
+
+    def finish(self) -> list[Record]:
+        self._written.clear()
+        for sid, draft in self._drafts.items():
+            try:
+                self._written.append((draft, self._write(draft)))
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise Poisoned(sid, None) from error
+        return self._outcome.records
+
+    def commit(self) -> None:
+        for draft, current in self._written:
+            kind, sid = draft.state.kind, draft.state.sid
+            self._open_visits += (kind is Kind.OPEN) - (draft.was is Kind.OPEN)
+            if current is None:
+                self._currents.pop(sid, None)
+            else:
+                self._currents[sid] = current
+        self._outcome.add_to(self.counts)
+        self._committed_clock = self._clock
+        self._schedule.commit()
+        self._excluded_offsets.clear()
+        self._excluded_sids.clear()
+        self._excluded_expiries.clear()
+        self._gauge()
+        self._forget_drafts()
+
+    def rollback(self) -> None:
+        self._clock = self._committed_clock
+        self._schedule.rollback()
+        self._forget_drafts()
+
+    def exclude(self, poisoned: Poisoned) -> None:
+        if poisoned.offset is not None:
+            self._excluded_offsets.add(poisoned.offset)
+        elif poisoned.sid is None:
+            raise poisoned
+        elif poisoned.expiry:
+            self._excluded_expiries.add(poisoned.sid)
+        else:
+            self._excluded_sids.add(poisoned.sid)
+
+    def _forget_drafts(self) -> None:
+        self._drafts = {}
+        self._written = []
+        self._buried = 0
+        self._outcome = Outcome(self.partition)
+
+    def _gauge(self) -> None:
+        self.counts.open_visits[self.partition] = self._open_visits
+
+    def _write(self, draft: Draft) -> bytes | None:
+        state = draft.state
+        if state.kind is Kind.GONE:
+            if draft.was is not None:
+                self._outcome.add_state(state.sid, None)
+            return None
+        self._effect(machine.heartbeat(state, self._rules))
+        current = packed.pack(state, self._rules, self._clock)
+        self._outcome.add_state(state.sid, current)
+        return current
+
+    # A record.
+
+    def _take(self, record: StoredRecord, wall: int) -> bool:
+        """Fold one record; False if what is due before it must be committed, or the turn is over, first."""
+        try:
+            envelope = decode_envelope(record.value or b"")
+        except Undecodable as error:
+            self._refuse_value(record, str(error))
+            return True
+        received = min(envelope.received_at, record.timestamp + AHEAD_MS)
+        self._clock = max(self._clock, min(received, wall))
+        due = self._schedule.next_at()
+        if due is not None and due < self._clock and not self._expire_due():
+            return False
+        self._outcome.consumed += 1
+        try:
+            document = _document(record, envelope)
+        except Undecodable as error:
+            self._outcome.add_reject(Code.UNDECODABLE, str(error), record.offset, envelope)
+            return True
+        sent = _digest(document, envelope.event)
+        self._arrive(Arrival(document, received, envelope.received_at, sent), record.offset, envelope)
+        return True
+
+    def _arrive(self, arrival: Arrival, offset: int, envelope: Envelope) -> None:
+        """A record arrives at its session."""
+        sid = envelope.sid
+        if offset in self._excluded_offsets or sid in self._excluded_sids:
+            self._refuse(offset, envelope)
+            self._strike(sid, once=sid in self._excluded_sids)
+            return
+        draft = self._draft(sid) or Draft(State(sid), None)
+        if draft.state.kind is Kind.POISONED and arrival.received <= draft.state.deadline(self._rules):
+            self._refuse(offset, envelope)
+            return
+        effects = machine.take(draft.state, arrival, self._rules)
+        self._drafts[sid] = draft
+        if effects is None:
+            self._outcome.duplicates += 1
+            return
+        self._outcome.folded += 1
+        self._effect(effects)
+        self._schedule.at_latest(sid, draft.state.deadline(self._rules))
+
+    def _draft(self, sid: str) -> Draft | None:
+        draft = self._drafts.get(sid)
+        if draft is None and sid in self._currents:
+            current = self._currents[sid]
+            draft = self._drafts[sid] = Draft(packed.unpack(sid, current), packed.kind_of(current))
+        return draft
+
+    def _effect(self, effects: Effects) -> None:
+        """Add what the machine wants written. TooLarge for a row no topic takes."""
+        self._outcome.add_rows(effects.rows)
+        self._outcome.opened += effects.opened
+        self._outcome.closed.update(effects.closed)
+        self._outcome.records += [
+            Record(topics.ROUNDWARE.name, self.partition, key.encode(), value) for key, value in effects.folded
+        ]
+        self._buried += sum(value is None for _, value in effects.folded)
+
+    def _refuse_value(self, record: StoredRecord, detail: str) -> None:
+        """What cannot be read is kept as it stands on the log, under its key."""
+        self._outcome.consumed += 1
+        sid = record.key.decode(errors="replace")
+        envelope = Envelope(sid, record.timestamp, roundware.SOURCE, None, None, record.value or b"")
+        self._outcome.add_reject(Code.UNDECODABLE, detail, record.offset, envelope)
+
+    def _refuse(self, offset: int, envelope: Envelope) -> None:
+        self._outcome.add_reject(Code.POISONED, DETAIL[Code.POISONED], offset, envelope)
+
+    def _strike(self, sid: str, *, once: bool) -> None:
+        """The machine raised on something of this session."""
+        try:
+            draft = self._draft(sid)
+        except (ValueError, TypeError, LookupError):  # its very state cannot be read: then nothing can be noted in it
+            return
+        if draft is None or (once and draft.struck):
+            return
+        draft.struck = True
+        state = draft.state
+        state.strikes = min(state.strikes + 1, 255)
+        if state.strikes >= STRIKES and state.kind is not Kind.POISONED:
+            machine.mute(state)
+            self._outcome.muted += 1
+            self._schedule.at_latest(state.sid, state.deadline(self._rules))
+
+    # What comes due.
+
+    def _expire_due(self) -> bool:
+        """Expire what the clock has passed; False when more is due than fits this turn or this transaction."""
+        for _ in range(EXPIRIES_A_TURN):
+            if self.full():
+                break
+            due = self._schedule.take_due(self._clock)
+            if due is None:
+                return True
+            self._outcome.expiries += self._came_due(*due)
+        next_at = self._schedule.next_at()
+        return next_at is None or next_at >= self._clock
+
+    def _came_due(self, sid: str, at: int) -> bool:
+        """Whether something really was due; entries may be early."""
+        draft = self._drafts.get(sid)
+        current = self._currents.get(sid)
+        if draft is None and current is not None:
+            at = packed.times_of(current)[0]
+        elif draft is not None:
+            at = draft.state.deadline(self._rules)
+        if at >= self._clock:
+            self._schedule.at_latest(sid, at)
+            return False
+        if sid in self._excluded_expiries or sid in self._excluded_sids:
+            self._strike(sid, once=True)
+            self._schedule.at_latest(sid, self._clock + RETRY_MS)
+            return True
+        try:
+            draft = self._draft(sid)
+            if draft is None:
+                return False
+            self._effect(machine.expire(draft.state, self._rules))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise Poisoned(sid, None, expiry=True) from error
+        if draft.state.kind is not Kind.GONE:
+            self._schedule.at_latest(sid, draft.state.deadline(self._rules))
+        return True
+
+
+def _document(record: StoredRecord, envelope: Envelope) -> roundware.Document:
+    """The document of a record. Undecodable for any that is not of the session its key names."""
+    document = roundware.decode(envelope.event)
+    sid = roundware.session_key(document.session)
+    if envelope.source != roundware.SOURCE or envelope.sid != sid or record.key != sid.encode() or document.session < 0:
+        raise Undecodable(_NOT_OURS)
+    return document
+
+
+def _digest(document: roundware.Document, body: bytes) -> str:
+    """What tells an event from others: its type, and what its client sent, byte for byte. Empty for anything else.
+
+    The first `,"sent":` is the door's: every string before it is escaped, so none can hold an unescaped quote.
+    """
+    if not isinstance(document, roundware.Event):
+        return ""
+    _, _, sent = body.partition(b',"sent":')
+    return blake2b(document.event_type.encode() + b"\0" + sent, digest_size=_DIGEST_BYTES).hexdigest()
