@@ -39,6 +39,7 @@ ROOMS = [
     "processors/session_table.py",
     "processors/state_records.py",
     "processors/stored_session.py",
+    "schemas/batches.py",
     "schemas/codec.py",
     "schemas/events.py",
     "schemas/records.py",

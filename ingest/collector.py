@@ -12,7 +12,7 @@ from ingest.counts import Counts
 from ingest.ports import EventLog
 from ingest.problems import COPIED_TO_REJECTS, Problem
 from ingest.session_id import SessionKeys
-from schemas import codec, topics
+from schemas import batches, codec, topics
 from schemas.events import BatchPlace, Envelope, EventType
 from schemas.records import LogUnavailable, Record
 from schemas.session_ids import created_at
@@ -81,7 +81,7 @@ class Collector:
         self._clock = clock
         self._received_at = 0
         self._shapes = Shapes(rules.profile)
-        self._batch_limits = codec.BatchLimits(rules.max_batch_events, rules.max_event_bytes)
+        self._batch_limits = batches.BatchLimits(rules.max_batch_events, rules.max_event_bytes)
         # One thread: judging a batch takes the interpreter from the loop for moments, two at once would be felt.
         self._judge = ThreadPoolExecutor(1, thread_name_prefix="batch-judge")
         self._turn = asyncio.Semaphore(1)
@@ -139,9 +139,38 @@ class Collector:
             raise _misplaced("eventType", f"A {event.type} goes to /api/v1/sessions/<id>/events")
         if event.document["params"].get(_DOWNLOADED) is True:
             raise _misplaced(f"params.{_DOWNLOADED}", "A downloaded session is sent whole, as an array of its events")
-        received_at = self._stamp()
+        received_at = self.stamp()
         sid = self._keys.mint(received_at)
         return sid, _stamped(self.address(sid, peer), received_at, event.body), len(event.body)
+
+    # What another dialect judges.
+
+    @property
+    def partitions(self) -> int:
+        return self._log.partitions
+
+    def now(self) -> int:
+        """Wall time in epoch milliseconds."""
+        return self._clock()
+
+    def stamp(self) -> int:
+        """`receivedAt`: never less than the one before, whatever the wall clock does."""
+        self._received_at = max(self._received_at, self._clock())
+        return self._received_at
+
+    async def keep(self, envelope: Envelope, size: int) -> None:
+        """Append one event that was judged and stamped elsewhere, to be called at once; `size` as above."""
+        record = Record(
+            _EVENTS,
+            topics.partition_of(envelope.sid, self.partitions),
+            envelope.sid.encode(),
+            codec.encode_envelope(envelope),
+        )
+        await self._append(record, size)
+
+    async def keep_record(self, record: Record) -> None:
+        """Append what is no event of a session."""
+        await self._durable(self._log.append(record), self.rules.append_seconds)
 
     async def start_batch(self, body: bytes, peer: str | None, *, must_say_downloaded: bool) -> str:
         """Take one offline session whole; its id, which is a hash of its content: the same batch has the same."""
@@ -153,7 +182,7 @@ class Collector:
                 f"[0].params.{_DOWNLOADED} {detail}",
                 [Violation(f"[0].params.{_DOWNLOADED}", "downloaded", detail)],
             )
-        received_at, of = self._stamp(), len(batch.events)
+        received_at, of = self.stamp(), len(batch.events)
         partition, key = topics.partition_of(batch.id, self._log.partitions), batch.id.encode()
         records = [
             Record(
@@ -202,11 +231,6 @@ class Collector:
     def close(self) -> None:
         self._judge.shutdown(wait=False, cancel_futures=True)
 
-    def _stamp(self) -> int:
-        """`receivedAt`: never less than the one before, whatever the wall clock does."""
-        self._received_at = max(self._received_at, self._clock())
-        return self._received_at
-
     async def _append(self, record: Record, size: int) -> None:
         await self._durable(self._log.append(record), self.rules.append_seconds)
         self.counts.durable(1, size)
@@ -223,7 +247,7 @@ class Collector:
             if not is_durable:
                 self.counts.append_outcomes_unknown += 1
 
-    async def _judged(self, body: bytes) -> codec.ParsedBatch:
+    async def _judged(self, body: bytes) -> batches.ParsedBatch:
         try:
             async with asyncio.timeout(self.rules.batch_turn_seconds):
                 await self._turn.acquire()
@@ -231,7 +255,7 @@ class Collector:
             raise Problem("overloaded", "Too many batches are waiting; please send it again later") from None
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._judge, codec.parse_batch, body, self.rules.profile, self._batch_limits
+                self._judge, batches.parse_batch, body, self.rules.profile, self._batch_limits
             )
         finally:
             self._turn.release()

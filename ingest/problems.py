@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from schemas import codec
+from schemas import batches, codec
 from schemas.records import LogUnavailable
 from schemas.validation import InvalidDocument, Violation
 
@@ -21,11 +21,13 @@ STATUS: Final = {
     "unknown_event_type": 400,
     "wrong_endpoint": 400,
     "batch_rejected": 400,
+    "unauthenticated": 401,
     "session_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "session_closed": 410,
     "too_large": 413,
+    "unsupported_media_type": 415,
     "overloaded": 503,
 }
 """The stable codes of our answers. 503 is the only temporary failure that mobile clients send again after."""
@@ -73,7 +75,7 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, InvalidDocument):
         return Problem(error.code, error.message, error.violations)
-    if isinstance(error, codec.TooLarge):
+    if isinstance(error, batches.TooLarge):
         return Problem("too_large", str(error).capitalize())
     if isinstance(error, LogUnavailable):
         return Problem("overloaded", "The log cannot take events now; nothing is lost if you send it again later")

@@ -1,7 +1,6 @@
 """Bytes <-> contract types: the only file that parses JSON."""
 
 import json
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import fastjsonschema
@@ -9,13 +8,13 @@ import orjson
 
 from schemas import refusals, repairs, representable
 from schemas.events import BatchPlace, Envelope, Event, EventType
-from schemas.representable import INT64_MAX, INT64_MIN, MAX_NESTING
-from schemas.validation import InvalidDocument, Profile, judge, prepare
-from schemas.violations import MAX_VIOLATIONS, Violation, find
+from schemas.representable import MAX_NESTING
+from schemas.validation import Profile, judge, prepare
+from schemas.violations import Violation, find
 
 SOURCES: Final = frozenset({"collection", "batch", "roundware"})
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _EVENT_MEMBER: Final = b',"event":'
 _MEMBER_BYTES: Final = 9
 _BEFORE_SID: Final = b'{"v":1,"sid":"'
@@ -26,11 +25,17 @@ _SID_END: Final = 78
 _RECEIVED_AT: Final = 93
 _RECEIVED_END: Final = 106
 """Until the year 2286 an instant has 13 digits."""
+_LEAST_OF_13_DIGITS: Final = 10**12
+_PEERS_REMEMBERED: Final = 4096
+_peers: Final[dict[bytes, str | None]] = {b"null": None}
+"""Addresses by their bytes: players come in crowds from the networks that doors name."""
+_FAR: Final = 2**60
+"""A `ts` further from 1970 takes the long way; up to here a compiler compares it as a machine's word."""
 _PEER_AT: Final = 136
 _WHOLE: Final = (int,)
 _NUMBERS: Final = (int, float)
 _NOTHING: Final[dict[str, Any]] = {}
-_TOO_DEEP: Final = f"is nested deeper than {MAX_NESTING} levels"
+TOO_DEEP: Final = f"is nested deeper than {MAX_NESTING} levels"
 
 
 _new: Final = tuple.__new__
@@ -56,28 +61,12 @@ class Undecodable(Exception):
     """A value on one of our topics that none of our writers can have written. Says what is wrong with it."""
 
 
-class TooLarge(Exception):
-    """A batch over one of its limits. Says which."""
-
-
 class ParsedEvent(NamedTuple):
     """A stranger's event, accepted. `document` as sent, not repaired; `body` is what goes into the envelope."""
 
     type: EventType
     document: dict[str, Any]
     body: bytes
-
-
-class BatchLimits(NamedTuple):
-    max_events: int
-    max_event_bytes: int
-
-
-class ParsedBatch(NamedTuple):
-    """An accepted offline batch: `id` is the SHA-256 of its canonical content in hex; at least one event."""
-
-    id: str
-    events: list[ParsedEvent]
 
 
 def encode(document: Any) -> bytes:
@@ -127,26 +116,42 @@ def decode_envelope(value: bytes) -> Envelope:
     at = value.find(_EVENT_MEMBER)
     if at < 0 or value[-1] != 0x7D:
         raise Undecodable("not an event envelope")
-    hexes, digits = value[_SID_AT:_SID_END], value[_RECEIVED_AT:_RECEIVED_END]
+    return _plain_envelope(value, at) or _any_envelope(value, at)
+
+
+def _plain_envelope(value: bytes, at: int) -> Envelope | None:
+    """Nearly all there is: a collection envelope whose members stand where they always do, nothing escaped in it."""
     if (
-        # Nearly all there is: a collection envelope whose members stand where they always do, nothing escaped in it.
-        value[:_SID_AT] == _BEFORE_SID
-        and value[_SID_END:_RECEIVED_AT] == _BEFORE_RECEIVED
-        and value[_RECEIVED_END:_PEER_AT] == _BEFORE_PEER
-        and hexes.isalnum()
-        and digits.isdigit()
-        and digits[0] != 0x30
+        value[:_SID_AT] != _BEFORE_SID
+        or value[_SID_END:_RECEIVED_AT] != _BEFORE_RECEIVED
+        or value[_RECEIVED_END:_PEER_AT] != _BEFORE_PEER
     ):
-        told = value[_PEER_AT:at]
-        if told == b"null":
-            return _new(
-                Envelope, (hexes.decode(), int(digits), "collection", None, None, value[at + _MEMBER_BYTES : -1])
-            )
-        if told[:1] == told[-1:] == b'"' and told[1:-1].replace(b".", b"").replace(b":", b"").isalnum():
-            address = told[1:-1].decode()
-            return _new(
-                Envelope, (hexes.decode(), int(digits), "collection", address, None, value[at + _MEMBER_BYTES : -1])
-            )
+        return None
+    hexes, told = value[_SID_AT:_SID_END], value[_PEER_AT:at]
+    if not hexes.isalnum() or (told not in _peers and not _learn_peer(told)):
+        return None
+    try:
+        received_at = int(value[_RECEIVED_AT:_RECEIVED_END])
+    except ValueError:
+        return None
+    if received_at < _LEAST_OF_13_DIGITS:  # a sign, a space or an underscore among them
+        return None
+    body = value[at + _MEMBER_BYTES : -1]
+    return _new(Envelope, (hexes.decode(), received_at, "collection", _peers[told], None, body))
+
+
+def _learn_peer(told: bytes) -> bool:
+    """Whether this is an address with nothing escaped in it: then remember it, and all who name it share one text."""
+    if not (told[:1] == told[-1:] == b'"' and told[1:-1].replace(b".", b"").replace(b":", b"").isalnum()):
+        return False
+    if len(_peers) >= _PEERS_REMEMBERED:
+        _peers.clear()
+        _peers[b"null"] = None
+    _peers[told] = told[1:-1].decode()
+    return True
+
+
+def _any_envelope(value: bytes, at: int) -> Envelope:
     try:
         members = orjson.loads(value[:at] + b"}").values()
         if len(members) == 5:
@@ -177,18 +182,19 @@ def decode_event(event: bytes) -> Event:
         playhead, ts = time["playhead"], time["ts"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Undecodable(f"not an event: {_short(error)}") from error
-    timed = type(ts) is int and (type(playhead) is float or type(playhead) is int) and INT64_MIN <= ts <= INT64_MAX
-    if timed and event_type not in _TELLING:
-        # Most events: the schema asks for nothing that is not seen here.
-        if len(document) == 2:
-            return _new(Event, (event_type, playhead, ts, {}, {}, {}))
+    # Most events: the schema asks for nothing that is not seen here, and there is nothing to mend.
+    if type(ts) is int and (type(playhead) is float or type(playhead) is int) and -_FAR <= ts <= _FAR:
         get = document.get
-        if get("params", _NOTHING) == _NOTHING and get("customMetadata", _NOTHING) == _NOTHING:
-            qoe = get("qoeData", _NOTHING)
-            if qoe == _NOTHING:
-                return _new(Event, (event_type, playhead, ts, {}, {}, {}))
-            if repairs.is_plain_qoe(qoe, _NUMBERS):
-                return _new(Event, (event_type, playhead, ts, {}, qoe, {}))
+        params, qoe = _NOTHING, _NOTHING
+        members = len(document)
+        if members > 2:
+            params, qoe = get("params", _NOTHING), get("qoeData", _NOTHING)
+        if (
+            (members == 2 or get("customMetadata", _NOTHING) == _NOTHING)
+            and (repairs.is_plain_params(event_type, params) if event_type in _TELLING else params == _NOTHING)
+            and (qoe == _NOTHING or repairs.is_plain_qoe(qoe, _NUMBERS))
+        ):
+            return _new(Event, (event_type, playhead, ts, params, qoe, _NOTHING))
     return _decode_telling(event_type, document)
 
 
@@ -210,29 +216,11 @@ def _decode_telling(event_type: EventType, document: dict[str, Any]) -> Event:
 
 def parse_event(body: bytes, profile: Profile) -> ParsedEvent:
     """Judge one event of a stranger, alone: order, ranges and freshness are no matter of the door. InvalidDocument."""
-    body = body.removeprefix(_BOM)
-    return _judge(_parse(body), body, profile)
+    body = body.removeprefix(BOM)
+    return judge_event(parse(body), body, profile)
 
 
-def parse_batch(body: bytes, profile: Profile, limits: BatchLimits) -> ParsedBatch:
-    """Judge an array of events, all or nothing. InvalidDocument, TooLarge. Takes long: call it in a thread."""
-    body = body.removeprefix(_BOM)
-    documents = _parse(body)
-    if type(documents) is not list:
-        raise refusals.batch_rejected([Violation("", "type", "must be array")])
-    if len(documents) > limits.max_events:
-        raise TooLarge(f"a batch holds at most {limits.max_events} events, this one {len(documents)}")
-    pieces = _elements(body, len(documents))
-    for position, piece in enumerate(pieces):
-        if len(piece) > limits.max_event_bytes:
-            raise TooLarge(f"event [{position}] has {len(piece)} bytes; at most {limits.max_event_bytes} are taken")
-    events, violations = _judge_each(documents, pieces, profile)
-    if violations:
-        raise refusals.batch_rejected(violations)
-    return ParsedBatch(_content_id(documents), events)
-
-
-def _parse(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -240,7 +228,7 @@ def _parse(body: bytes) -> Any:
         raise refusals.malformed(detail) from error
 
 
-def _judge(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
+def judge_event(document: Any, body: bytes, profile: Profile) -> ParsedEvent:
     """`body` are the bytes `document` was read from."""
     if type(document) is not dict:
         raise refusals.invalid("event", [Violation("", "type", "must be object")])
@@ -282,58 +270,10 @@ def _has_plain_members(document: dict[str, Any], profile: Profile) -> bool:
     return members == 2
 
 
-def _judge_each(
-    documents: list[Any], pieces: list[bytes], profile: Profile
-) -> tuple[list[ParsedEvent], list[Violation]]:
-    """Judge the elements until enough is known to be wrong."""
-    events: list[ParsedEvent] = []
-    violations: list[Violation] = [] if documents else [Violation("", "minItems", "must contain a sessionStart")]
-    for position, (document, piece) in enumerate(zip(documents, pieces, strict=True)):
-        try:
-            event = _judge(document, piece, profile)
-        except InvalidDocument as refusal:
-            violations += (refusals.at(position, violation) for violation in refusal.violations)
-        else:
-            events.append(event)
-            if position == 0 and event.type is not EventType.SESSION_START:
-                violations.append(Violation("[0].eventType", "first", "must be sessionStart"))
-            if position > 0 and event.type is EventType.SESSION_START:
-                violations.append(Violation(f"[{position}].eventType", "once", "is a second sessionStart"))
-        if len(violations) >= MAX_VIOLATIONS:
-            break
-    return events, violations
-
-
-def _elements(body: bytes, count: int) -> list[bytes]:
-    """The bytes of each of the `count` elements of an array known to be valid."""
-    text, ascii_only = body.decode(), body.isascii()
-    scan = json.JSONDecoder().raw_decode
-    pieces = []
-    end = text.index("[") + 1
-    for position in range(count):
-        while text[end] in " \t\n\r,":
-            end += 1
-        start = end
-        try:
-            _, end = scan(text, start)
-        except RecursionError as error:
-            raise refusals.batch_rejected([Violation(f"[{position}]", "nesting", _TOO_DEEP)]) from error
-        pieces.append(body[start:end] if ascii_only else text[start:end].encode())
-    return pieces
-
-
-def _content_id(documents: list[Any]) -> str:
-    """SHA-256 over the array with sorted keys: key order, spaces, escapes, and 1.0 for 1 make no other batch."""
-    canonical = orjson.dumps(documents, option=orjson.OPT_SORT_KEYS)
-    if any(canonical.find(b".0" + end) >= 0 for end in (b",", b"}", b"]")):
-        canonical = orjson.dumps(representable.with_plain_numbers(documents), option=orjson.OPT_SORT_KEYS)
-    return sha256(canonical).hexdigest()
-
-
 def _not_representable(document: Any, body: bytes) -> list[Violation]:
     if representable.nesting(body) > MAX_NESTING:
         path = find(document, lambda value, level: level > MAX_NESTING and isinstance(value, dict | list))
-        return [Violation(path or "", "nesting", _TOO_DEEP)]
+        return [Violation(path or "", "nesting", TOO_DEEP)]
     if not representable.has_long_integer(body):
         return []
     # orjson makes a float of a long integer: read once more, with every long one marked.

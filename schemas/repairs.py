@@ -66,6 +66,24 @@ def is_plain_qoe(qoe: Any, numbers: tuple[type, ...]) -> bool:
     return True
 
 
+def is_plain_params(event_type: EventType, params: dict[str, Any]) -> bool:
+    """Published keys of this type with values of the published types, the required ones among them: nothing to mend."""
+    plain = _PLAIN_PARAMS[event_type]
+    if plain is None or type(params) is not dict:
+        return False
+    for key, value in params.items():
+        if key not in plain:
+            return False
+        kind = type(value)
+        wanted = plain[key]
+        if kind is not wanted and not (wanted is float and kind is int):
+            return False
+    for key in _REQUIRED_PARAMS[event_type]:  # noqa: SIM110 - on the hot path, where a generator costs more
+        if key not in params:
+            return False
+    return True
+
+
 def event_metadata(metadata: dict[str, Any]) -> dict[str, str]:
     """Custom metadata as text under lawful keys. Null is no value; a number is spelled as in JSON, 1.0 as 1."""
     return {
@@ -145,6 +163,30 @@ def _published_params() -> dict[str, _Repair]:
                 repairs[key] = _BY_TYPE[kind]
     return repairs
 
+
+_PLAIN: Final[dict[str, type]] = {"string": str, "number": float, "boolean": bool}
+
+
+def _plain_params(event_type: EventType) -> dict[str, type] | None:
+    """The published params of a type of which the schema asks a type and nothing else; None if it asks more of all."""
+    params = schema_of(event_type, Profile.LENIENT)["properties"]["params"]
+    if params.keys() - {"type", "properties", "required"}:
+        return None
+    return {
+        key: _PLAIN[rule["type"]]
+        for key, rule in params["properties"].items()
+        if list(rule) == ["type"] and isinstance(rule["type"], str) and rule["type"] in _PLAIN
+    }
+
+
+def _required_params(event_type: EventType) -> tuple[str, ...]:
+    """Those the schema requires, and those that are filled in where they are missing."""
+    required = schema_of(event_type, Profile.STRICT)["properties"]["params"].get("required", ())
+    return (*required, *(key for key in FILLED.get(event_type, ()) if key not in required))
+
+
+_PLAIN_PARAMS: Final = {event_type: _plain_params(event_type) for event_type in EventType}
+_REQUIRED_PARAMS: Final = {event_type: _required_params(event_type) for event_type in EventType}
 
 _NUMBERS: Final = {BITRATE, "media.qoe.droppedFrames", "media.qoe.framesPerSecond", "media.qoe.timeToStart"}
 

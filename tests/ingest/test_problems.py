@@ -3,7 +3,7 @@ import pytest
 from aiohttp import web
 
 from ingest.problems import RETRY_AFTER_SECONDS, STATUS, Problem, answer, problem_of
-from schemas import codec
+from schemas import batches
 from schemas.records import LogUnavailable
 from schemas.validation import InvalidDocument, Violation
 
@@ -46,7 +46,7 @@ def test_no_status_is_500_or_429_and_only_503_is_above_500():
     [
         (Problem("session_closed", "m"), "session_closed"),
         (InvalidDocument("malformed_json", "m", [Violation("", "json", "d")]), "malformed_json"),
-        (codec.TooLarge("a batch of many"), "too_large"),
+        (batches.TooLarge("a batch of many"), "too_large"),
         (LogUnavailable("away"), "overloaded"),
         (web.HTTPNotFound(), "not_found"),
         (web.HTTPExpectationFailed(), "not_found"),

@@ -114,3 +114,18 @@ def test_plain_documents_go_both_ways() -> None:
         codec.decode(b"{")
     with pytest.raises(TypeError):
         codec.encode("\ud800")
+
+
+@pytest.mark.parametrize("digits", [b"+123456789012", b"1_23456789012", b"0123456789012", b"12345678901x2"])
+def test_an_instant_is_thirteen_digits_and_nothing_that_passes_for_them(digits: bytes) -> None:
+    value = codec.encode_envelope(Envelope(SID, 1_234_567_890_123, "collection", None, None, EVENT))
+    with pytest.raises(codec.Undecodable):
+        codec.decode_envelope(value.replace(b"1234567890123", digits))
+
+
+def test_more_peers_than_are_remembered_are_told_apart() -> None:
+    for number in range(codec._PEERS_REMEMBERED + 10):
+        peer = f"10.{number >> 8}.{number & 255}.0"
+        envelope = Envelope(SID, 1_234_567_890_123, "collection", peer, None, EVENT)
+        assert codec.decode_envelope(codec.encode_envelope(envelope)) == envelope
+    assert len(codec._peers) <= codec._PEERS_REMEMBERED

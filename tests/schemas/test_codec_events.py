@@ -2,6 +2,7 @@ import json
 import math
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,19 @@ def test_a_record_is_decoded_exactly_if_the_lenient_door_takes_it(document: Any)
     assert (event is not None) is (refusal(body, Profile.LENIENT) is None)
     if event is not None:
         assert_well_typed(event)
+
+
+@given(odd_events() | lawful_events())
+@settings(max_examples=200)
+def test_the_short_way_reads_an_event_as_the_long_one_does(document: dict[str, Any]) -> None:
+    body = written(document)
+    event = decoded(body)
+    try:
+        at_length = codec._decode_telling(codec._LENIENT_TYPES[document["eventType"]], orjson.loads(body))
+    except (codec.Undecodable, KeyError, TypeError):
+        assert event is None
+    else:
+        assert repr(event) == repr(at_length)  # 1, 1.0 and True are equal, and not the same
 
 
 @given(lawful_events())

@@ -9,12 +9,12 @@ import orjson
 import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 
-from schemas import codec
+from schemas import batches, codec
 from schemas.events import EventType
 from schemas.validation import InvalidDocument, Profile, published
 from tests.schemas import examples
 
-LIMITS = codec.BatchLimits(max_events=100, max_event_bytes=65_536)
+LIMITS = batches.BatchLimits(max_events=100, max_event_bytes=65_536)
 RECORDS = ("event-envelope.v1", "reject.v1", "closed.v1")
 EVENTS = [example for event_type in EventType for example in examples.in_folder(event_type)]
 BODIES = examples.in_folder("bodies")
@@ -27,7 +27,7 @@ OURS = {"nesting", "int64", "json"}
 def refusals(example: examples.Example, profile: Profile) -> list[tuple[str, str]]:
     try:
         if example.folder == "batches":
-            codec.parse_batch(example.body, profile, LIMITS)
+            batches.parse_batch(example.body, profile, LIMITS)
         else:
             codec.parse_event(example.body, profile)
     except InvalidDocument as refusal:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import codec
+from schemas import batches, codec
 from schemas.events import EventType
 from schemas.validation import InvalidDocument, Profile
 from schemas.violations import MAX_VIOLATIONS
 from tests.schemas.documents import lawful_events
 
-LIMITS = codec.BatchLimits(max_events=1000, max_event_bytes=65_536)
+LIMITS = batches.BatchLimits(max_events=1000, max_event_bytes=65_536)
 OTHERS = tuple(event_type for event_type in EventType if event_type is not EventType.SESSION_START)
 BATCHES = st.tuples(lawful_events((EventType.SESSION_START,)), st.lists(lawful_events(OTHERS), max_size=4)).map(
     lambda parts: [parts[0], *parts[1]]
@@ -36,13 +36,13 @@ START = {
 PING = {"eventType": "ping", "playerTime": TIME}
 
 
-def parse(batch: Any, limits: codec.BatchLimits = LIMITS, **how: Any) -> codec.ParsedBatch:
-    return codec.parse_batch(json.dumps(batch, **how).encode(), Profile.LENIENT, limits)
+def parse(batch: Any, limits: batches.BatchLimits = LIMITS, **how: Any) -> batches.ParsedBatch:
+    return batches.parse_batch(json.dumps(batch, **how).encode(), Profile.LENIENT, limits)
 
 
 def refusal(body: bytes) -> InvalidDocument:
     with pytest.raises(InvalidDocument) as raised:
-        codec.parse_batch(body, Profile.LENIENT, LIMITS)
+        batches.parse_batch(body, Profile.LENIENT, LIMITS)
     return raised.value
 
 
@@ -57,7 +57,7 @@ def test_each_element_keeps_its_own_bytes(batch: list[Any], ascii_only: bool, da
         for position, piece in enumerate(pieces)
     )
     body = spaces[-1] + b"[" + body + b"]" + spaces[-2]
-    parsed = codec.parse_batch(data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + body, Profile.LENIENT, LIMITS)
+    parsed = batches.parse_batch(data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + body, Profile.LENIENT, LIMITS)
     assert [event.body for event in parsed.events] == pieces
     assert [event.document for event in parsed.events] == batch
     assert [event.type for event in parsed.events] == [event["eventType"] for event in batch]
@@ -71,7 +71,7 @@ def test_brackets_quotes_and_commas_in_text_divide_nothing() -> None:
 
 def test_a_repeated_key_stays_in_the_bytes_of_its_element() -> None:
     twice = b'{"eventType":"x","eventType":"ping","playerTime":{"playhead":1,"ts":2}}'
-    parsed = codec.parse_batch(b"[" + json.dumps(START).encode() + b"," + twice + b"]", Profile.STRICT, LIMITS)
+    parsed = batches.parse_batch(b"[" + json.dumps(START).encode() + b"," + twice + b"]", Profile.STRICT, LIMITS)
     assert parsed.events[1].body == twice
     assert parsed.events[1].type is EventType.PING
 
@@ -103,7 +103,7 @@ def test_the_order_and_the_number_of_elements_are_content() -> None:
 
 
 def test_a_long_whole_float_is_not_taken_for_its_neighbour() -> None:
-    def with_length(length: float) -> codec.ParsedBatch:
+    def with_length(length: float) -> batches.ParsedBatch:
         return parse([{**START, "params": {**START["params"], "media.length": length}}])
 
     assert with_length(2**53).id != with_length(2**53 + 1).id
@@ -145,18 +145,18 @@ def test_a_batch_that_is_no_json_is_malformed(body: bytes) -> None:
 def test_limits_hold_for_the_number_and_for_each_element_and_count_as_too_large() -> None:
     size = len(json.dumps(START))
     batch = [START, PING, PING]
-    assert len(parse(batch, codec.BatchLimits(3, size)).events) == 3
-    with pytest.raises(codec.TooLarge):
-        parse(batch, codec.BatchLimits(2, size))
-    with pytest.raises(codec.TooLarge):
-        parse(batch, codec.BatchLimits(3, size - 1))
-    with pytest.raises(codec.TooLarge):
-        parse([1] * 4, codec.BatchLimits(3, size))
+    assert len(parse(batch, batches.BatchLimits(3, size)).events) == 3
+    with pytest.raises(batches.TooLarge):
+        parse(batch, batches.BatchLimits(2, size))
+    with pytest.raises(batches.TooLarge):
+        parse(batch, batches.BatchLimits(3, size - 1))
+    with pytest.raises(batches.TooLarge):
+        parse([1] * 4, batches.BatchLimits(3, size))
 
 
 def test_twenty_thousand_events_are_taken_apart_and_none_is_lost() -> None:
     batch = [START, *({**PING, "playerTime": {"playhead": n / 4, "ts": n}} for n in range(19_999))]
-    parsed = parse(batch, codec.BatchLimits(20_000, 65_536))
+    parsed = parse(batch, batches.BatchLimits(20_000, 65_536))
     assert [json.loads(event.body) for event in parsed.events] == batch
 
 
