@@ -36,9 +36,9 @@ from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
-from processors.lane import LaneSettings
 from processors.ports import LaneGroup
 from processors.session_table import SessionTable
+from processors.turns import LaneSettings
 from processors.worker import Worker
 from schemas import topics, validation
 

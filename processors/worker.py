@@ -5,9 +5,10 @@ import logging
 
 from processors.counts import Counts
 from processors.fold import MakeFold
-from processors.lane import Lane, LaneSettings, Parked, Shared
+from processors.lane import Lane, Parked
 from processors.ports import Clock, LaneGroup
 from processors.suspects import Suspects
+from processors.turns import LaneSettings, Shared
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from deploy.process import calm_collector
-from processors.lane import LaneSettings
+from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from schemas.records import StoredRecord

@@ -13,7 +13,7 @@ import psutil
 from deploy.embedded import EmbeddedLog, wall_clock
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
-from processors.lane import LaneSettings
+from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from processors.worker import Worker

@@ -10,7 +10,8 @@ import pytest
 
 from processors.counts import Counts
 from processors.fold import Poisoned
-from processors.lane import Lane, LaneSettings, Shared
+from processors.lane import Lane
+from processors.turns import LaneSettings, Shared
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from processors.suspects import Suspects, TooManyPoisoned

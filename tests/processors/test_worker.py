@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processors.lane import LaneSettings
+from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from processors.suspects import TooManyPoisoned
