@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from deploy.process import calm_collector
-from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
+from processors.turns import LaneSettings
 from schemas.records import StoredRecord
 from tests.bench.backlog import Shape, envelopes
 

@@ -13,9 +13,9 @@ import psutil
 from deploy.embedded import EmbeddedLog, wall_clock
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
-from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
+from processors.turns import LaneSettings
 from processors.worker import Worker
 from schemas import codec, topics
 from schemas.events import Envelope

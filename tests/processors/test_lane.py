@@ -11,10 +11,10 @@ import pytest
 from processors.counts import Counts
 from processors.fold import Poisoned
 from processors.lane import Lane
-from processors.turns import LaneSettings, Shared
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from processors.suspects import Suspects, TooManyPoisoned
+from processors.turns import LaneSettings, Shared
 from schemas import topics
 from schemas.codec import encode_envelope
 from schemas.events import Envelope
