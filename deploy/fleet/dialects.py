@@ -13,14 +13,18 @@ Said = Callable[[str], None]
 
 
 class Dialect(NamedTuple):
-    """`idle`: the name of the setting that says how long a session may be silent."""
+    """`idle`: the name of the setting that says how long a session may be silent.
+
+    `has_grace`: whether GRACE is added to that.
+    """
 
     sail: Callable[[Order, Said], list[Any]]
     judge: Judge
     idle: str
+    has_grace: bool
 
 
 DIALECTS: Final = {
-    "collection": Dialect(crew.sail, judgement.judge, "IDLE_TIMEOUT"),
-    "roundware": Dialect(roundware_crew.sail, roundware_judgement.judge, "ROUNDWARE_IDLE_TIMEOUT"),
+    "collection": Dialect(crew.sail, judgement.judge, "IDLE_TIMEOUT", has_grace=True),
+    "roundware": Dialect(roundware_crew.sail, roundware_judgement.judge, "ROUNDWARE_IDLE_TIMEOUT", has_grace=False),
 }

@@ -85,7 +85,7 @@ def test_a_stop_time_ends_the_first_visit_unless_it_lies_too_far_ahead() -> None
     shown({"startedAt": 11.0, "closeReason": "timeout"}, second)
     shown({"closeReason": "client", "endedAt": 0.0}, close(session(stoptime="2020-01-01T00:00:00Z")))
     shown(
-        {"closeReason": "no_activity", "flags": ["heardAsListening", "stoptimeIgnored"]},
+        {"closeReason": "no_activity", "flags": ["stoptimeIgnored"]},
         close(session(stoptime="2026-01-03T00:00:00")),
     )
 
@@ -177,23 +177,22 @@ def test_a_clock_never_goes_back_within_a_session() -> None:
 
 
 def test_what_clients_say_about_time_and_place_is_flagged() -> None:
-    assert close(session(), event(1, "x", client_time="not a time"))["flags"] == ["heardAsListening", "unreadableTime"]
+    assert close(session(), event(1, "x", client_time="not a time"))["flags"] == ["unreadableTime"]
     assert close(session(), event(1, "x", client_time="2026-01-01T01:00:00Z"))["flags"] == [
         "clockSkew",
-        "heardAsListening",
     ]
     iphone = session(timezone="+0100")
-    assert close(iphone, event(1, "x", client_time="2026-01-01T01:00:00"))["flags"] == ["heardAsListening"]
-    assert close(session(), event(1, "x", client_time="2026-01-01 00:00:02.+0000"))["flags"] == ["heardAsListening"]
+    assert close(iphone, event(1, "x", client_time="2026-01-01T01:00:00"))["flags"] == []
+    assert close(session(), event(1, "x", client_time="2026-01-01 00:00:02.+0000"))["flags"] == []
     for latitude in ("north", "91", "nan", "1e400"):
         row = close(session(), event(1, "location_update", latitude=latitude, longitude="3"))
-        assert row["flags"] == ["badPosition", "heardAsListening"]
+        assert row["flags"] == ["badPosition"]
         assert "firstPosition" not in row
 
 
 def test_an_event_that_came_again_within_seconds_is_flagged_and_counts() -> None:
     row = close(session(), event(1, "vote_asset"), event(6, "vote_asset"))
-    shown({"flags": ["heardAsListening", "repeated"], "eventsByType": {"session.start": 1, "contribution": 2}}, row)
+    shown({"flags": ["repeated"], "eventsByType": {"session.start": 1, "contribution": 2}}, row)
     assert "repeated" not in close(session(), event(1, "vote_asset"), event(6.001, "vote_asset"))["flags"]
 
 
@@ -207,7 +206,7 @@ def test_a_heartbeat_tells_what_was_so_after_as_many_records() -> None:
 
 def test_the_shared_device_is_nobody() -> None:
     row = close(session(device="00000000000000"))
-    shown({"identity": None, "flags": ["heardAsListening", "sharedDevice"]}, row)
+    shown({"identity": None, "flags": ["sharedDevice"]}, row)
     assert close(session())["identity"] == {"visitorId": "a device"}
 
 

@@ -144,7 +144,7 @@ class Listener:
     def tags(self) -> Any:
         if self.make.form == "json" and not self.make.speaks_digits:
             return self.rng.sample(range(1, 30), self.rng.randrange(1, 4))
-        return self.rng.choice((",", ",3", "1,2,", "3,8"))
+        return self.rng.choice((",", ",3", "1,2,", "3,8", "3,walking"))
 
     def time(self) -> str:
         if self.make.clock == "utc":

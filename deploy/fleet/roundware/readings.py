@@ -32,6 +32,7 @@ _TYPE_OF_KIND = {
     "listenDelete": "item.delete",
 }
 _SPACED = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\+0000")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _ZONE = re.compile(r"([+-]?)(\d\d)(\d\d)")
 
 
@@ -62,6 +63,13 @@ def has_bad_place(sent: dict[str, Any]) -> bool:
     """Whether a coordinate was told that is none."""
     told = ((sent.get("latitude"), 90), (sent.get("longitude"), 180))
     return any(value not in (None, "") and _degrees(value, most) is None for value, most in told)
+
+
+def has_bad_tags(sent: dict[str, Any]) -> bool:
+    """Whether a tag was told that is no integer; empty ones are none. `tags` wins over `tag_ids`."""
+    told = sent["tags"] if "tags" in sent else sent.get("tag_ids")
+    tags = str(told or "").split(",") if not isinstance(told, list) else told
+    return any(_INTEGER.fullmatch(str(tag).strip()) is None for tag in tags if str(tag).strip())
 
 
 def _degrees(told: Any, most: float) -> float | None:

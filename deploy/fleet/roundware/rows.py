@@ -23,6 +23,7 @@ FLAGS = frozenset(
         *(
             "unreadableTime",
             "badPosition",
+            "badTags",
             "badDuration",
             "unknownListen",
             "stoptimeIgnored",
@@ -31,6 +32,18 @@ FLAGS = frozenset(
         ),
     }
 )
+_TOLD = {
+    "projectId": "project",
+    "userId": "user",
+    "deviceId": "device",
+    "clientType": "clientType",
+    "clientSystem": "clientSystem",
+    "timezone": "timezone",
+    "language": "language",
+    "languageId": "languageId",
+    "geoListenEnabled": "geoListen",
+    "demoStreamEnabled": "demoStream",
+}
 _SHARED_DEVICE = "0" * 14
 _METRE_TOLERANCE = 0.001
 """Of the way between places: the contract says nothing of the earth's shape or radius."""
@@ -53,17 +66,10 @@ class Session:
         return {} if self.is_shared or self.device is None else {"visitorId": self.device}
 
     def told(self) -> Document:
-        names = (
-            "project",
-            "clientType",
-            "clientSystem",
-            "language",
-            "languageId",
-            "timezone",
-            "geoListen",
-            "demoStream",
-        )
-        return {name: self.made[name] for name in names}
+        """Of a session without these nothing is said."""
+        told = {name: self.made.get(of) for name, of in _TOLD.items()}
+        told["utcOffsetMinutes"] = readings.zone_minutes(self.zone)
+        return {name: ABSENT if value is None else value for name, value in told.items()}
 
     def details(self) -> Document:
         return {
@@ -100,7 +106,7 @@ def heartbeat_row(session: Session, visit: Visit, folded: int) -> Document:
     newest = records[-1]
     document = _row(session, visit, "heartbeat", newest.at, newest.received_at)
     _fill(document, session, visit, records, Frame(visit.began_at, newest.at, session.zone, is_over=False))
-    document["mediabeat"] |= {"final": False, "endedAt": newest.at, "extras": {"foldedEvents": folded}}
+    document["mediabeat"] |= {"final": False, "endedAt": newest.at}
     return document
 
 
@@ -132,6 +138,10 @@ def _fill(document: Document, session: Session, visit: Visit, records: list[Hear
     heard_ms = sums.union_ms(one.interval for one in played)
     listening_ms = sums.union_ms(listening.intervals) if listening.has_steps else heard_ms
     places = [place for record in own if record.kind == "event" and (place := readings.place(record.sent))]
+    flags = listening.flags | _flags(session, visit, own, sounds)
+    if heard_ms and not listening.has_steps:
+        flags.add("heardAsListening")
+    document["mediabeat"]["extras"] = {"foldedEvents": len(own)}
     document["roundware"] = {
         "visit": visit.ordinal,
         "session": session.told(),
@@ -141,7 +151,7 @@ def _fill(document: Document, session: Session, visit: Visit, records: list[Hear
         "heardSeconds": heard_ms / 1000,
         "assets": _assets(played),
         "eventsByType": dict(sums.types_of(own)),
-        "flags": _all_or_none(listening.flags | _flags(session, visit, own, sounds, has_steps=listening.has_steps)),
+        "flags": _all_or_none(flags),
     }
     if places:
         document["roundware"] |= {
@@ -191,12 +201,12 @@ def _way(places: list[tuple[float, float]]) -> Near:
     return Near(metres, metres * _METRE_TOLERANCE + 1)
 
 
-def _flags(session: Session, visit: Visit, own: list[Heard], sounds: list[Sound], *, has_steps: bool) -> set[str]:
+def _flags(session: Session, visit: Visit, own: list[Heard], sounds: list[Sound]) -> set[str]:
     told = told_stoptime_ms(visit)
     is_so = {
         "estimated": any(sound.lasted_ms is None and not sound.is_forgotten for sound in sounds),
-        "heardAsListening": not has_steps,
         "repeated": sums.has_repeats(own),
+        "badTags": any(readings.has_bad_tags(record.sent) for record in own if record.kind == "event"),
         "badPosition": any(readings.has_bad_place(record.sent) for record in own if record.kind == "event"),
         "stoptimeIgnored": told is not None and stoptime_ms(visit) is None,
         "sharedDevice": session.is_shared,

@@ -1,7 +1,7 @@
 """Where the visits of a session begin and end: a second reading of docs/reports.md, Roundware sessions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from deploy.fleet.roundware import readings
@@ -43,9 +43,13 @@ class Visit:
 def visits_of(heard: Iterable[Heard], idle_ms: int, horizon: int) -> list[Visit]:
     """The visits of one session. `horizon`: how far the lane's clock is taken to have come, epoch ms."""
     visits: list[Visit] = []
-    for record in heard:
-        if visits and visits[-1].ending is None:
-            visits[-1].ending = _ended(visits[-1], record.clock, idle_ms)
+    for told in heard:
+        record, before = told, visits[-1] if visits else None
+        if before and before.ending is None:
+            before.ending = _ended(before, record.clock, idle_ms)
+        if before and before.ending is not None:
+            # Other sessions of the partition may have moved the clock beyond a stop time: nothing happens before that.
+            record = replace(record, at=max(record.at, before.ending.at))
         if not visits or visits[-1].ending is not None:
             visits.append(Visit(len(visits) + 1))
         visit = visits[-1]
