@@ -36,7 +36,10 @@ from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
+from processors.dialects import Dialects
 from processors.ports import LaneGroup
+from processors.roundware.rules import RoundwareRules
+from processors.roundware.table import RoundwareTable
 from processors.session_table import SessionTable
 from processors.turns import LaneSettings
 from processors.worker import Worker
@@ -118,9 +121,12 @@ def rules_of_door(settings: Settings) -> door_rules.Rules:
 
 def make_worker(settings: Settings, group: LaneGroup) -> Worker:
     rules, counts = settings.rules(), Counts()
+    listening = RoundwareRules(
+        heartbeat_interval_ms=rules.heartbeat_interval_ms, reorder_window_ms=rules.reorder_window_ms
+    )
 
-    def make_fold(partition: int) -> SessionTable:
-        return SessionTable(partition, rules, counts)
+    def make_fold(partition: int) -> Dialects:
+        return Dialects(SessionTable(partition, rules, counts), RoundwareTable(partition, listening, counts))
 
     lanes = LaneSettings(commit_interval_seconds=settings.commit_interval_ms / 1000)
     return Worker(group, make_fold, wall_clock, lanes, counts)
