@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -83,6 +83,32 @@ class Bearing:
     max_bytes: int | None = None
 
 
+class Dialect(Protocol):
+    """How one API answers, around what all requests have in common. The Media Collection API's is `Door` itself."""
+
+    def name(self, request: web.Request) -> str:
+        """What the request is counted as."""
+        ...
+
+    def place(self, request: web.Request) -> tuple[str, str | None] | None:
+        """Endpoint and session id under which a refused body is kept; None: it is not."""
+        ...
+
+    def refuse(self, error: Exception) -> tuple[Problem, web.Response]:
+        """What an error amounts to, and the answer that says so."""
+        ...
+
+    def say_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every answer says."""
+        ...
+
+
+def add_dialect(app: web.Application, path: str, handler: Handler, dialect: Dialect) -> None:
+    """Let one handler answer every request at a path, whatever its method, in a dialect of its own."""
+    app[DOOR].dialects[handler] = dialect
+    app.router.add_resource(path).add_route(hdrs.METH_ANY, handler, expect_handler=_expect)
+
+
 def make_app(collector: Collector, bearing: Bearing | None = None) -> web.Application:
     """The front door as an aiohttp application; to be served by `framing.DoorRunner`.
 
@@ -125,11 +151,12 @@ class Door:
             bearing.max_requests, bearing.max_bytes or max(_ROOM_BYTES, 2 * collector.rules.max_batch_bytes)
         )
         self.names: dict[Handler, str] = {}
+        self.dialects: dict[Handler, Dialect] = {}
         self.bearing = bearing
-        self._bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)
+        self.bounds = Bounds(collector.rules.max_event_bytes, collector.rules.max_batch_bytes)
 
     async def post_session(self, request: web.Request) -> web.Response:
-        body = await self._body(request, self._bounds.either)
+        body = await self.body(request, self.bounds.either)
         if is_array(body):
             return created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=True))
         return created(await self.collector.start(body, self._peer(request)))
@@ -137,12 +164,12 @@ class Door:
     async def post_event(self, request: web.Request) -> web.Response:
         sid = request.match_info["sid"]
         self.collector.admit(sid)
-        body = await self._body(request, self._bounds.event)
+        body = await self.body(request, self.bounds.event)
         await self.collector.collect(sid, body, self._peer(request))
         return web.Response(status=204)
 
     async def post_batch(self, request: web.Request) -> web.Response:
-        body = await self._body(request, self._bounds.batch)
+        body = await self.body(request, self.bounds.batch)
         return created(await self.collector.start_batch(body, self._peer(request), must_say_downloaded=False))
 
     async def get_schema(self, request: web.Request) -> web.Response:
@@ -161,6 +188,7 @@ class Door:
     @web.middleware
     async def answering(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Around every request: its place, its answer whatever happens, and its count."""
+        dialect = self.dialects.get(request.match_info.handler, self)
         status = CLIENT_GONE
         self.counts.request_received()
         self.counts.ordinary += 1
@@ -171,16 +199,13 @@ class Door:
         except ClientGone:
             response = answer(Problem("malformed_request", "The connection ended", closes=True))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is answered
-            problem = problem_of(error)
+            problem, response = dialect.refuse(error)
             status = problem.status
-            self._copy_to_rejects(request, problem)
-            response = answer(problem)
-            if isinstance(error, web.HTTPMethodNotAllowed):
-                response.headers["Allow"] = error.headers["Allow"]
+            self._copy_to_rejects(request, problem, dialect.place(request))
         finally:
             self.admission.leave(request.get(HELD, 0))
-            self.counts.request_over(self._name(request), status)
-        say_cors(response)
+            self.counts.request_over(dialect.name(request), status)
+        dialect.say_headers(request, response)
         return response
 
     def answer_unrouted(self, error: Exception, *, closes: bool) -> web.Response:
@@ -203,7 +228,9 @@ class Door:
         reason = self.admission.unready()
         return [*([reason] if reason else []), *self.collector.unready()]
 
-    async def _body(self, request: web.Request, limit_of: Callable[[bytes | bytearray], int]) -> bytes:
+    async def body(self, request: web.Request, limit_of: Callable[[bytes | bytearray], int]) -> bytes:
+        """The whole body, decompressed, within the door's bounds. Problem, ClientGone; see `bodies.read_body`."""
+
         def hold(size: int) -> None:
             request[HELD] = request.get(HELD, 0) + size
             self.admission.hold(size)
@@ -220,16 +247,31 @@ class Door:
     def _peer(self, request: web.Request) -> str | None:
         return self.shown(request.remote)
 
-    def _copy_to_rejects(self, request: web.Request, problem: Problem) -> None:
-        if endpoint := _CANONICAL.get(self._name(request)):
-            sid = request.match_info.get("sid")
+    def _copy_to_rejects(self, request: web.Request, problem: Problem, place: tuple[str, str | None] | None) -> None:
+        if place is not None:
             body = problem.body or request.get(BODY, b"")
-            self.collector.offer_reject(problem, endpoint.format(sid=sid), sid, body, self._peer(request))
+            self.collector.offer_reject(problem, *place, body, self._peer(request))
 
-    def _name(self, request: web.Request) -> str:
+    # The dialect of the Media Collection API.
+
+    def name(self, request: web.Request) -> str:
         if request.method == hdrs.METH_OPTIONS:
             return "preflight"
         return self.names.get(request.match_info.handler, "other")
+
+    def place(self, request: web.Request) -> tuple[str, str | None] | None:
+        endpoint, sid = _CANONICAL.get(self.name(request)), request.match_info.get("sid")
+        return None if endpoint is None else (endpoint.format(sid=sid), sid)
+
+    def refuse(self, error: Exception) -> tuple[Problem, web.Response]:
+        problem = problem_of(error)
+        response = answer(problem)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = error.headers["Allow"]
+        return problem, response
+
+    def say_headers(self, request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG002
+        say_cors(response)
 
 
 def say_cors(response: web.StreamResponse) -> None:
