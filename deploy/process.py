@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
-from deploy.admin import Readiness
+from deploy.admin import BACKLOG, Readiness
 from deploy.failure import Failure
 from deploy.settings import Settings
 
@@ -70,7 +70,7 @@ async def serving(
 
     runner.app.on_response_prepare.append(say_over)
     await runner.setup()
-    site = web.SockSite(runner, sock, ssl_context=tls)
+    site = web.SockSite(runner, sock, ssl_context=tls, backlog=BACKLOG)
     try:
         await site.start()
         yield

@@ -1,8 +1,6 @@
 """Which parts make which process: one function for each kind, on one screen."""
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from functools import partial
@@ -11,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from deploy import embedded_file
-from deploy.admin import Readiness, listen, listen_admin, make_admin
+from deploy.admin import Readiness, listen, listen_admin, make_admin, url_of
 from deploy.embedded import EmbeddedLog, EmbeddedLogRefused, wall_clock
 from deploy.failure import Failure
 from deploy.page import Where, add_page
@@ -45,7 +43,7 @@ from processors.turns import LaneSettings
 from processors.worker import Worker
 from schemas import topics, validation
 
-__all__ = ["make_worker", "open_reader", "rules_of_door", "run_embedded", "url_of"]
+__all__ = ["make_worker", "open_reader", "rules_of_door", "run_embedded"]
 
 
 async def run_embedded(settings: Settings, announce: Callable[[Where], object]) -> None:
@@ -138,9 +136,3 @@ async def _finish(worker: Worker, working: asyncio.Task[None], following: asynci
     if not working.done():
         await worker.stop()
     await asyncio.gather(working, following, return_exceptions=True)
-
-
-def url_of(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
-    host, port = sock.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"{'https' if tls else 'http'}://{shown}:{port}"

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Protocol, TypeVar
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
-from deploy.admin import Readiness, listen, listen_admin, make_admin
+from deploy.admin import Readiness, Where, listen, listen_admin, make_admin, url_of
+from deploy.door_line import Line
 from deploy.embedded import wall_clock
 from deploy.failure import Failure
 from deploy.kafka_client import KafkaClients
@@ -28,7 +31,7 @@ from deploy.settings import Settings
 from deploy.slots import Slot, SlotTaken, lock_directory, take_slot
 from deploy.telemetry import Figure, door_figures, make_registry, worker_figures
 from deploy.topic_admin import TopicsUnfit, partitions_of_all
-from deploy.wiring import make_worker, rules_of_door, url_of
+from deploy.wiring import make_worker, rules_of_door
 from ingest.app import DOOR, Bearing, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
@@ -42,24 +45,62 @@ from schemas.records import LogUnavailable
 Log = TypeVar("Log")
 
 
-class Where(NamedTuple):
-    """Where a running process is to be found."""
+class Operator(Protocol):
+    """Whom a front door tells how it fares, and who tells it to stop."""
 
-    door: str | None
-    admin: str
-    name: str
+    def telling(self, readiness: Readiness, registry: CollectorRegistry) -> AbstractAsyncContextManager[None]: ...
+    def stop_event(self, *at_once: Callable[[], object]) -> asyncio.Event: ...
+    def ready(self) -> None: ...
 
 
-async def run_ingest(settings: Settings, announce: Callable[[Where], object], *, reuse_port: bool = False) -> None:
+class OwnPort:
+    """An operator's port of this process, and its signals."""
+
+    def __init__(self, admin_socket: socket.socket, announce: Callable[[], object]) -> None:
+        self._socket = admin_socket
+        self._announce = announce
+
+    def telling(self, readiness: Readiness, registry: CollectorRegistry) -> AbstractAsyncContextManager[None]:
+        return serving(web.AppRunner(make_admin(readiness, registry), access_log=None), self._socket)
+
+    def stop_event(self, *at_once: Callable[[], object]) -> asyncio.Event:
+        return stop_on_signals(*at_once)
+
+    def ready(self) -> None:
+        self._announce()
+
+
+async def run_ingest(settings: Settings, announce: Callable[[Where], object]) -> None:
     """One front door on Kafka, until a signal. Failure says why that cannot be."""
+    tls = tls_context(settings)
+    with (
+        listen(settings.host, settings.port, setting="--port") as door_socket,
+        listen_admin(settings.host, settings.admin_port) as admin_socket,
+    ):
+        where = Where(url_of(door_socket, tls), url_of(admin_socket), "ingest")
+        await _serve_door(settings, door_socket, tls, OwnPort(admin_socket, partial(announce, where)))
+
+
+async def run_supervised(settings: Settings, door_socket: socket.socket, line_socket: socket.socket) -> None:
+    """One front door of several on a port, until its supervisor says so or is gone."""
+    line = await Line.open(line_socket)
+    failure: str | None = "it broke: the log says more"
+    try:
+        await _serve_door(settings, door_socket, tls_context(settings), line)
+        failure = None
+    except Failure as told:
+        failure = str(told)
+    finally:
+        await line.close(failure=failure)
+
+
+async def _serve_door(
+    settings: Settings, door_socket: socket.socket, tls: ssl.SSLContext | None, operator: Operator
+) -> None:
     if not settings.secret:
         raise Failure("set MEDIABEAT_SECRET: every front door signs and verifies session ids with the same one")
     clients = kafka_clients(settings)
     async with AsyncExitStack() as stack:
-        tls = tls_context(settings)
-        listening = listen(settings.host, settings.port, setting="--port", reuse_port=reuse_port)
-        door_socket = stack.enter_context(listening)
-        admin_socket = stack.enter_context(listen_admin(settings.host, settings.admin_port))
         await _ready_topics(clients, settings)
         log = await _opened(stack.enter_async_context(door_log(clients)))
 
@@ -70,9 +111,9 @@ async def run_ingest(settings: Settings, announce: Callable[[Where], object], *,
 
         readiness = Readiness(app[DOOR].unready)
         figures = (door_figures(collector.counts, lambda: len(closed)), _log_figures(log))
-        admin = web.AppRunner(make_admin(readiness, make_registry(*figures)), access_log=None)
-        await stack.enter_async_context(serving(admin, admin_socket))
-        stop = stop_on_signals(readiness.stop, app[DOOR].drain, partial(cut_short_after, settings.grace_stop_ms / 1000))
+        await stack.enter_async_context(operator.telling(readiness, make_registry(*figures)))
+        give_up = partial(cut_short_after, settings.grace_stop_ms / 1000)
+        stop = operator.stop_event(readiness.stop, app[DOOR].drain, give_up)
 
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
         stack.push_async_callback(_cancelled, following)
@@ -85,7 +126,7 @@ async def run_ingest(settings: Settings, announce: Callable[[Where], object], *,
 
         if await until_ready(readiness, stop):
             calm_collector()
-            announce(Where(url_of(door_socket, tls), url_of(admin_socket), "ingest"))
+            operator.ready()
         await until_stopped(stop, (following,))
 
 

@@ -1,20 +1,20 @@
 """Front doors on Kafka: judge what players post, and answer 2xx when every in-sync replica has it.
 
-With --processes N, N doors share the port; each has an operator's port of its own, from ADMIN_PORT upward.
+With --processes N, N doors share the port, and a supervisor keeps them running; its operator's port speaks for all.
 """
 
 import argparse
 import logging
-import os
-import signal
-from dataclasses import replace
+import socket
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from deploy import loop, settings, telemetry
+from deploy import fork_server, loop, settings, telemetry
 from deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from deploy.wiring_kafka import Where
+    from deploy.admin import Where
 
 _LANES: Final = frozenset({"DATA", "GROUP", "SLOT", "STILL_TIMEOUT", "REORDER_WINDOW", "HEARTBEAT_INTERVAL"})
 SETTINGS: Final = tuple(
@@ -26,66 +26,52 @@ logger = logging.getLogger(__name__)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=_count, default=1, metavar="N", help="doors that share the port")
+    parser.add_argument(fork_server.FLAG, type=int, help=argparse.SUPPRESS)
 
 
 def execute(arguments: argparse.Namespace, settings_given: Settings) -> int | None:
     telemetry.set_up_logs(settings_given.log_level)
+    if arguments.fork_server is not None:
+        _serve_forks(settings_given, arguments.fork_server)
+        return None
     for name in settings.misspelt():
         logger.warning("%s is set and names no setting: see docs/settings.env", name)
-    if arguments.processes == 1:
-        return _door(settings_given, reuse_port=False)
-    return _supervise(settings_given, arguments.processes)
+    if arguments.processes > 1:
+        _supervise(arguments, settings_given)
+    else:
+        _serve(settings_given)
+    return None
 
 
 def announce(where: "Where") -> None:
     print(f"mediabeat ingest is ready at {where.door}; operator at {where.admin}/readyz and /metrics", flush=True)
 
 
-def _door(settings_given: Settings, *, reuse_port: bool) -> int | None:
+def _serve(settings_given: Settings) -> None:
     from deploy import wiring_kafka
 
-    loop.run(wiring_kafka.run_ingest(settings_given, announce, reuse_port=reuse_port))
-    return None
+    loop.run(wiring_kafka.run_ingest(settings_given, announce))
 
 
-def _supervise(settings_given: Settings, processes: int) -> int:
-    """One child a door. All stop together: on a signal, and when one of them ends by itself."""
-    children = {_fork(settings_given, number) for number in range(processes)}
-    stopping = False
+def _supervise(arguments: argparse.Namespace, settings_given: Settings) -> None:
+    # It reads the same flags and the same environment once more: so a new version judges them by its own rules.
+    given = {settings.BY_NAME[name].flag: getattr(arguments, name) for name in SETTINGS}
+    flags = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    make = partial(fork_server.ForkServer, [sys.executable, "-m", "deploy", "ingest", *flags])
+    first = make()  # it imports while we do
 
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
-            os.kill(child, signal.SIGTERM)
+    from deploy import wiring_doors
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    failed = False
-    while children:
-        child, status = os.wait()
-        children.discard(child)
-        failed = failed or status != 0 or not stopping
-        if not stopping:
-            logger.error("a front door ended: stopping the others")
-            stop()
-    return 1 if failed else 0
+    loop.run(wiring_doors.run_doors(settings_given, arguments.processes, make, first, announce))
 
 
-def _fork(settings_given: Settings, number: int) -> int:
-    """Before any thread or event loop exists: so a fork is a plain copy."""
-    child = os.fork()
-    if child != 0:
-        return child
-    status = 1
-    try:
-        given = settings_given.admin_port  # without one each takes the next that is free
-        _door(replace(settings_given, admin_port=given + number if given else None), reuse_port=True)
-        status = 0
-    except BaseException:
-        logger.exception("front door %d", number)
-    finally:
-        os._exit(status)
+def _serve_forks(settings_given: Settings, channel: int) -> None:
+    from deploy import wiring_kafka
+
+    def run_door(number: int, listening: socket.socket, line: socket.socket) -> None:  # noqa: ARG001
+        loop.run(wiring_kafka.run_supervised(settings_given, listening, line))
+
+    fork_server.serve(socket.socket(fileno=channel), run_door)
 
 
 def _count(text: str) -> int:

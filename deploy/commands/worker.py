@@ -12,7 +12,7 @@ from deploy import loop, settings, telemetry
 from deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from deploy.wiring_kafka import Where
+    from deploy.admin import Where
 
 _DOORS: Final = frozenset({"DATA", "PORT", "SECRET", "PROFILE", "PEER_PRIVACY", "TLS_CERT", "TLS_KEY"})
 SETTINGS: Final = tuple(

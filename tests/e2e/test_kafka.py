@@ -136,36 +136,6 @@ def test_a_session_that_has_ended_is_gone_at_every_door_also_at_one_started_late
             assert request(second.url, "POST", path, late).status == 410
 
 
-def test_several_doors_share_a_port_and_stop_together(bootstrap: str, tmp_path: Path) -> None:
-    with door_group(bootstrap, tmp_path) as (process, urls):
-        assert len(set(urls)) == 1
-        for _ in range(6):
-            play(urls[0], watched(now_ms() - 2_000, 2)[:2])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0
-    assert len(lines(bootstrap, "events")) == 12
-
-
-@contextmanager
-def door_group(bootstrap: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    from tests.kafka_broker import free_ports
-
-    [port] = free_ports(1)
-    flags = ["--port", str(port), "--processes", "2", "--secret", SECRET]
-    with spawned(["ingest", "--bootstrap", bootstrap, *flags], log=tmp_path / "doors.log") as process:
-        assert process.stdout is not None
-        timer = kill_after(process)
-        found = [READY.search(process.stdout.readline()) for _ in range(2)]
-        timer.cancel()
-        assert all(found), (tmp_path / "doors.log").read_text()
-        try:
-            yield process, [match[1] for match in found if match]
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(PATIENCE_SECONDS)
-
-
 def test_what_stops_a_start_is_one_line_that_says_what_to_do(bootstrap: str, tmp_path: Path) -> None:
     def refused(*arguments: str) -> str:
         told = mediabeat([*arguments, "--admin-port", "0"])
