@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from deploy import embedded_file
+from deploy import embedded_appends, embedded_file
+from deploy.embedded_appends import Appends, weight
 from deploy.embedded_directory import DataDirectory, EmbeddedLogRefused
 from deploy.embedded_jobs import Claim, Settled, Vices, Write
 from deploy.embedded_lanes import COMMIT_BOUND_SECONDS, EmbeddedLaneGroup
@@ -21,16 +22,7 @@ from schemas.records import LogUnavailable, OffsetOutOfRange, Record, StoredReco
 
 __all__ = ["EmbeddedLog", "EmbeddedLogRefused", "Vices"]
 
-APPEND_BOUND_SECONDS: Final = 2.5
-"""When an append that was not written is given up; noticed a quarter of a second later at the latest."""
-
-WAITING_BYTES: Final = 32 * 1024 * 1024
-"""How much may wait to be written before appends are refused at once."""
-
-_SWEEP_SECONDS: Final = 0.25
 _PIECE_BYTES: Final = 900_000
-_BEGUN_RECORDS: Final = 256  # of one write at most: they share their fate
-_RECORD_BYTES: Final = 100  # what a record weighs in memory beside its key and value
 
 
 def wall_clock() -> int:
@@ -66,10 +58,7 @@ class EmbeddedLog:
         self.upkeep = Upkeep(path, self._writer, clock, firsts)
         self.readers = SnapshotReaders(path)
         self.visible = Visible(self._writer.nexts)
-        self._pending: dict[Write, None] = {}  # appends not yet answered, oldest first
-        self._begun: tuple[list[Record], asyncio.Future[str | None]] | None = None
-        self._waiting_bytes = 0
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._appends = Appends(self._writer, loop)
         self._closed = False
 
     @classmethod
@@ -108,44 +97,37 @@ class EmbeddedLog:
         await self._appended((record,))
 
     def begin(self, record: Record) -> asyncio.Future[str | None]:
-        """See EventLog.begin. What is begun in one turn of the loop is one write."""
-        self._refuse_unless_room()
+        self._appends.refuse_unless_room()
         self._check_places((record,))
-        if self._begun is None:
-            self._begun = ([], self._loop.create_future())
-            self._loop.call_soon(self._put_begun)
-        records, future = self._begun
-        records.append(record)
-        if len(records) >= _BEGUN_RECORDS:
-            self._put_begun()
-        return future
+        return self._appends.begin(record)
 
     async def append_all(self, records: Sequence[Record]) -> None:
         piece: list[Record] = []
         size = 0
         for record in records:
-            weight = _weight((record,))
-            if piece and size + weight > _PIECE_BYTES:
+            more = weight((record,))
+            if piece and size + more > _PIECE_BYTES:
                 await self._appended(piece)
                 piece, size = [], 0
             piece.append(record)
-            size += weight
+            size += more
         if piece:
             await self._appended(piece)
 
     def offer(self, record: Record) -> bool:
         # Half the room is kept for what must not be dropped.
-        if self.unready() is not None or self._waiting_bytes > WAITING_BYTES // 2:
+        if self.unready() is not None or self._appends.waiting_bytes > embedded_appends.WAITING_BYTES // 2:
             return False
-        self._put((record,)).add_done_callback(asyncio.Future.exception)  # nobody awaits it
+        self._check_places((record,))
+        self._appends.put((record,)).add_done_callback(asyncio.Future.exception)  # nobody awaits it
         return True
 
     def unready(self) -> str | None:
         if self._closed:
             return "the log is closed"
-        if self._waiting_bytes >= WAITING_BYTES:
-            return f"{self._waiting_bytes} bytes wait to be written"
-        if self.stalled_for() > APPEND_BOUND_SECONDS:
+        if self._appends.waiting_bytes >= embedded_appends.WAITING_BYTES:
+            return f"{self._appends.waiting_bytes} bytes wait to be written"
+        if self.stalled_for() > embedded_appends.APPEND_BOUND_SECONDS:
             return f"a write to the log has not ended for {self.stalled_for():.1f} s"
         return self._writer.trouble
 
@@ -173,7 +155,7 @@ class EmbeddedLog:
         """Write what waits, then give the directory back. What comes later raises LogUnavailable."""
         if self._closed:
             return
-        self._put_begun()
+        self._appends.close()
         self._closed = True
         self.visible.close()
         await asyncio.to_thread(self._close)
@@ -191,7 +173,7 @@ class EmbeddedLog:
         self._refuse_when_closed()
         self._writer.put(claim)
         try:
-            async with asyncio.timeout(APPEND_BOUND_SECONDS):
+            async with asyncio.timeout(embedded_appends.APPEND_BOUND_SECONDS):
                 await claim.future
         except TimeoutError:
             raise LogUnavailable("the log did not answer in time") from None
@@ -200,7 +182,7 @@ class EmbeddedLog:
         self._refuse_when_closed()
         self._check_places(records)
         expires_at = time.monotonic() + COMMIT_BOUND_SECONDS
-        write = Write(records, _weight(records), expires_at, self._loop.create_future(), claim, consumed)
+        write = Write(records, weight(records), expires_at, self._loop.create_future(), claim, consumed)
         self._writer.put(write)
         await write.future
 
@@ -223,50 +205,10 @@ class EmbeddedLog:
         since = self._writer.busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    # Appends on their way, and back.
-
     async def _appended(self, records: Sequence[Record]) -> None:
-        self._refuse_unless_room()
-        await self._put(records)
-
-    def _refuse_unless_room(self) -> None:
-        self._refuse_when_closed()
-        if self._waiting_bytes >= WAITING_BYTES:
-            raise LogUnavailable(f"{self._waiting_bytes} bytes wait to be written")
-
-    def _put_begun(self) -> None:
-        begun, self._begun = self._begun, None
-        if begun is None:
-            return
-        records, future = begun
-        if not self._closed:
-            self._put(records, future)
-        elif not future.done():
-            future.set_exception(LogUnavailable("the log is closed"))
-
-    def _put(
-        self, records: Sequence[Record], future: asyncio.Future[str | None] | None = None
-    ) -> asyncio.Future[str | None]:
+        self._appends.refuse_unless_room()
         self._check_places(records)
-        self._put_begun()  # what was begun before comes before
-        size = _weight(records)
-        future = future or self._loop.create_future()
-        write = Write(records, size, time.monotonic() + APPEND_BOUND_SECONDS, future)
-        self._waiting_bytes += size
-        self._pending[write] = None
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
-        self._writer.put(write)
-        return future
-
-    def _sweep(self) -> None:
-        """Give up the appends whose bound has passed. One timer for all: they wait in the order they came."""
-        now = time.monotonic()
-        while self._pending and (oldest := next(iter(self._pending))).expires_at < now:
-            del self._pending[oldest]
-            if not oldest.future.done():
-                oldest.future.set_exception(LogUnavailable(self._writer.trouble or "the log did not answer in time"))
-        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self._pending else None
+        await self._appends.put(records)
 
     def _settle_soon(self, settled: Settled) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
@@ -280,8 +222,7 @@ class EmbeddedLog:
                 self._loop.call_later(self._vices.visible_after_seconds, self.visible.publish, settled.rows)
         for job, error in settled.outcomes:
             if isinstance(job, Write) and job.claim is None:
-                self._pending.pop(job, None)
-                self._waiting_bytes -= job.size  # only now: until then its bytes are in the writer's hands
+                self._appends.settled(job)
             if job.future.done():
                 continue
             if error is None:
@@ -297,7 +238,3 @@ class EmbeddedLog:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise LogUnavailable("the log is closed")
-
-
-def _weight(records: Sequence[Record]) -> int:
-    return sum(len(record.key) + len(record.value or b"") + _RECORD_BYTES for record in records)

@@ -13,7 +13,7 @@ import apsw
 import pytest
 import pytest_asyncio
 
-from deploy import embedded, embedded_file, embedded_lanes, embedded_visible
+from deploy import embedded_appends, embedded_file, embedded_lanes, embedded_visible
 from deploy.embedded import EmbeddedLog, Vices
 from deploy.embedded_jobs import Work
 from schemas import topics
@@ -114,7 +114,7 @@ async def test_what_waits_is_merged_into_one_commit(log: EmbeddedLog) -> None:
 async def test_an_append_the_disk_does_not_answer_is_given_up_and_never_written(
     log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "APPEND_BOUND_SECONDS", 0.2)
+    monkeypatch.setattr(embedded_appends, "APPEND_BOUND_SECONDS", 0.2)
     with stuck_writer(log):
         with pytest.raises(LogUnavailable):
             await log.append(event(b"given up"))
@@ -141,7 +141,7 @@ async def test_an_append_whose_caller_went_away_before_it_was_begun_is_not_writt
 async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_kept(
     log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "WAITING_BYTES", 5 * len(MEGABYTE))
+    monkeypatch.setattr(embedded_appends, "WAITING_BYTES", 5 * len(MEGABYTE))
     with stuck_writer(log):
         waiting = [asyncio.create_task(log.append(event(MEGABYTE))) for _ in range(5)]
         await asyncio.sleep(0)
@@ -158,7 +158,7 @@ async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_kept(
 async def test_an_offer_leaves_half_the_room_to_what_must_not_be_dropped(
     log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "WAITING_BYTES", 4 * len(MEGABYTE))
+    monkeypatch.setattr(embedded_appends, "WAITING_BYTES", 4 * len(MEGABYTE))
     with stuck_writer(log):
         assert [log.offer(event(MEGABYTE)) for _ in range(4)] == [True, True, False, False]
         waiting = asyncio.create_task(log.append(event(b"must not be dropped")))
