@@ -15,8 +15,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from deploy.kafka_producer import STOP_SECONDS, discard, filled, hear, is_fenced
+from deploy.kafka_producer import STOP_SECONDS, discard, filled, fitting, hear, is_fenced
 from deploy.kafka_refusal import why
+from schemas import topics
 from schemas.records import LogUnavailable, Record
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -86,6 +87,8 @@ class KafkaClients:
             max_batch_size=BATCH_BYTES,
         )
         hear(producer)
+        # All topics' leaders in one answer, and before the first record: else each topic's first use asks for its own.
+        producer.client.set_topics([topic.name for topic in topics.ALL])
         await self._started(producer.start(), lambda: discard(producer))
         return producer
 
@@ -102,6 +105,10 @@ class KafkaClients:
     def filled(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
         """A batch of these records, as the function of this name makes it."""
         return filled(producer, records)
+
+    def fitting(self, producer: AIOKafkaProducer, records: Sequence[Record], first: int) -> tuple[BatchBuilder, int]:
+        """A batch of as many of these as fit, as the function of this name makes it."""
+        return fitting(producer, records, first)
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Whether a successor has been seen."""

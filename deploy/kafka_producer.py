@@ -57,15 +57,28 @@ def hear(producer: AIOKafkaProducer) -> AIOKafkaProducer:
 
 
 def filled(producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
-    """A closed batch of these records, stamped now. Its own `append` costs three times as much for each."""
+    """A closed batch of these records, stamped now. ValueError when they do not fit into one."""
+    batch, fitted = fitting(producer, records, 0)
+    if fitted < len(records):
+        raise ValueError(f"record {fitted} of {len(records)} does not fit into its batch")
+    return batch
+
+
+def fitting(producer: AIOKafkaProducer, records: Sequence[Record], first: int) -> tuple[BatchBuilder, int]:
+    """A closed batch of as many of these records as fit, from `first` on, stamped now; and where the next one begins.
+
+    One always fits. The batch's own `append` costs three times as much for each.
+    """
     batch = producer.create_batch()
     append = batch._builder.append  # noqa: SLF001
-    for position, (_, _, key, value) in enumerate(records):
-        if append(position, None, key, value, _NO_HEADERS) is None:
-            raise ValueError(f"record {position} of {len(records)} does not fit into its batch")
-    batch._relative_offset = len(records)  # noqa: SLF001
+    fitted = 0
+    for _, _, key, value in records[first:] if first else records:
+        if append(fitted, None, key, value, _NO_HEADERS) is None:
+            break
+        fitted += 1
+    batch._relative_offset = fitted  # noqa: SLF001
     batch.close()
-    return batch
+    return batch, first + fitted
 
 
 async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> None:

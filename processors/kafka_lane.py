@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import TopicPartition
 
 from schemas.records import Fetch, LaneFenced, LogUnavailable, OffsetOutOfRange, Record, StoredRecord
@@ -32,6 +33,10 @@ class Producers(Protocol):
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Has it met a successor?"""
+        ...
+
+    def fitting(self, producer: AIOKafkaProducer, records: Sequence[Record], first: int) -> tuple[BatchBuilder, int]:
+        """A batch for `producer.send_batch` of as many records as fit, from `first` on, and where the next begins."""
         ...
 
     async def discard(self, producer: AIOKafkaProducer) -> None:
@@ -189,7 +194,10 @@ class KafkaLane:
         for place, its_records in by_partition.items():
             tp = TopicPartition(*place)
             self._sequences[tp] += len(its_records)
-            waiting += await _send(producer, tp, its_records)
+            sent = 0
+            while sent < len(its_records):
+                batch, sent = self._producers.fitting(producer, its_records, sent)
+                waiting.append(_seen(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
         offsets = {TopicPartition(self._origin.topic, self.partition): next_offset}
         waiting.append(_seen(asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._origin.group))))
         # A failed record does not stop a commit: offset kept, record lost. So every outcome is seen first.
@@ -213,21 +221,6 @@ class KafkaLane:
         task = asyncio.get_running_loop().create_task(self._producers.discard(producer))
         self._discarding.add(task)
         task.add_done_callback(self._discarding.discard)
-
-
-async def _send(producer: AIOKafkaProducer, tp: TopicPartition, records: list[Record]) -> list[Delivery]:
-    """Hand over one partition's records, in order; a future for each batch they make."""
-    sent: list[Delivery] = []
-    batch = producer.create_batch()
-    stamp = time.time_ns() // 1_000_000
-    for record in records:
-        if batch.append(timestamp=stamp, key=record.key, value=record.value) is None:
-            sent.append(_seen(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
-            batch = producer.create_batch()
-            batch.append(timestamp=stamp, key=record.key, value=record.value)
-    batch.close()
-    sent.append(_seen(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
-    return sent
 
 
 def _seen(delivery: Delivery) -> Delivery:

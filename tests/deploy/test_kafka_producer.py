@@ -6,6 +6,7 @@ import inspect
 import signal
 from collections.abc import Callable
 
+import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
@@ -19,6 +20,7 @@ from deploy import kafka_producer
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
 from schemas import topics
+from schemas.records import Record
 from tests.contracts.kafka_harness import committed_records, fresh_topics
 from tests.deploy.kafka_tasks import left_behind
 
@@ -62,9 +64,29 @@ async def test_the_private_names_that_we_touch_are_there() -> None:
     assert producer._message_accumulator._batches == {}
     assert producer._message_accumulator._pending_batches == set()
     assert producer._txn_manager._transaction_waiter is None
-    batch = MessageBatch(TP, producer.create_batch(), 1, 0)
-    assert isinstance(batch._drain_waiter, asyncio.Future)
+    builder = producer.create_batch()
+    assert isinstance(MessageBatch(TP, builder, 1, 0)._drain_waiter, asyncio.Future)
+    assert builder.record_count() == builder._relative_offset == 0
+    assert builder._builder.append(0, None, b"k", b"v", []) is not None
     await producer.stop()
+
+
+async def test_a_batch_takes_what_fits_and_the_next_one_goes_on_from_there(clients: KafkaClients) -> None:
+    producer = await clients.producer()
+    records = [Record(EVENTS, 0, b"%d" % number, b"x" * 300_000) for number in range(7)]
+    records += [Record(EVENTS, 0, b"none", None)]
+    sent, sizes = 0, []
+    while sent < len(records):
+        batch, following = clients.fitting(producer, records, sent)
+        sizes.append(batch.record_count())
+        assert batch.record_count() == following - sent
+        sent = following
+        await (await producer.send_batch(batch, EVENTS, partition=0))
+    with pytest.raises(ValueError, match="does not fit"):
+        clients.filled(producer, records)
+    await clients.discard(producer)
+    assert len(sizes) > 1
+    assert [(r.key, r.value) for r in await committed_records(clients, EVENTS, 0)] == [r[2:] for r in records]
 
 
 def test_what_we_replace_is_looked_up_when_it_is_needed() -> None:
