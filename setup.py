@@ -12,6 +12,7 @@ from setuptools import setup
 
 ROOMS = [
     "processors/arrival.py",
+    "processors/committed.py",
     "processors/counts.py",
     "processors/deadlines.py",
     "processors/endings.py",
@@ -37,6 +38,7 @@ ROOMS = [
     "processors/session/summary.py",
     "processors/session/window.py",
     "processors/session_table.py",
+    "processors/sheaves.py",
     "processors/state_records.py",
     "processors/stored_session.py",
     "schemas/batches.py",

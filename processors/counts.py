@@ -47,6 +47,8 @@ class Counts:
     """Visits of Roundware sessions now open, by partition."""
     waiting: dict[int, int] = field(default_factory=dict)
     """Events now in a reorder window, by partition."""
+    warm_drafts: dict[int, int] = field(default_factory=dict)
+    """Sessions kept unpacked for their next event, by partition."""
     lag_records: dict[int, int] = field(default_factory=dict)
     """Records on the log that are not committed yet, as last seen; asked anew once a second while a lane lags."""
     lag_seconds: dict[int, float] = field(default_factory=dict)

@@ -110,4 +110,4 @@ class Endings:
         draft.waiting.clear()
         draft.waiting_bytes = 0
         self.outcome.duplicates += len(draft.doubtful)
-        draft.doubtful.clear()
+        draft.doubtful = ()

@@ -1,35 +1,26 @@
-"""The sessions of one partition: committed bytes, and the draft of one transaction over them.
+"""The sessions of one partition: what is committed, and the draft of one transaction over it.
 
 Which record belongs to which session, and what comes due when; `arrival.py` takes an event on to the machine,
 `endings.py` ends a session. Pure: records and time come in as values, records to write go out.
 """
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 
 from processors.arrival import Arrivals
+from processors.committed import WARM_DRAFTS, Committed
 from processors.counts import Counts
-from processors.deadlines import Deadline, Deadlines
+from processors.deadlines import Deadline
 from processors.endings import DETAIL
 from processors.fold import Poisoned
 from processors.outcome import Outcome
 from processors.rejects import Code
 from processors.session.rules import Rules
 from processors.session.state import COLLECTION
-from processors.session.window import TIMED, Arrival
-from processors.state_records import START_SUFFIX, write
-from processors.stored_session import (
-    NEVER,
-    Draft,
-    Kind,
-    clock_of,
-    deadlines_of,
-    digest_of,
-    kind_of,
-    unpack,
-    waiting_of,
-)
+from processors.session.window import Arrival
+from processors.sheaves import Sheaves
+from processors.state_records import write
+from processors.stored_session import NEVER, Draft, Kind, digest_of
 from schemas import topics
 from schemas.codec import Undecodable, decode_envelope
 from schemas.events import Envelope
@@ -41,33 +32,25 @@ _new: Final = tuple.__new__
 EXPIRIES_A_TRANSACTION: Final = 2_000
 EXPIRIES_A_TURN: Final = 100
 """After so many the caller gets control back, to let other tasks run."""
-WARM_DRAFTS: Final = 12_000
-"""Committed drafts kept for the next event of their sessions, the newest: unpacking costs as much as folding."""
 AHEAD_MS: Final = 2_000
 """A door's clock is believed up to this far beyond the log's append time."""
 
 
 class SessionTable:
-    """A Fold over sessions. The table holds bytes, which the cyclic collector does not track.
-
-    What is kept besides them, the newest drafts, only saves unpacking: a transaction that does not hold drops its own.
-    """
+    """A Fold over sessions. A transaction that does not hold drops its drafts; what is committed stays as it is."""
 
     input_topic: str = topics.EVENTS.name
     state_topic: str = topics.STATE.name
 
-    def __init__(self, partition: int, rules: Rules, counts: Counts | None = None) -> None:
+    def __init__(
+        self, partition: int, rules: Rules, counts: Counts | None = None, warm_drafts: int = WARM_DRAFTS
+    ) -> None:
         self.partition = partition
         self.counts = counts or Counts()
         self._rules = rules
-        self._starts: dict[str, bytes] = {}
-        self._currents: dict[str, bytes] = {}
-        self._deadlines = Deadlines()
+        self._committed = Committed(partition, self.counts, warm_drafts)
+        self._deadlines = Sheaves()
         self._clock = 0
-        self._open_sessions = 0
-        self._waiting = 0
-        self._warm: dict[str, Draft] = {}
-        """Says what the bytes say; the one touched last stands last."""
         # The transaction.
         self._drafts: dict[str, Draft] = {}
         self._written: list[tuple[Draft, bytes | None]] = []
@@ -79,34 +62,12 @@ class SessionTable:
     # Committed state.
 
     def restore(self, records: Sequence[StoredRecord]) -> None:
-        for record in records:
-            key = record.key.decode()
-            sid = key.removesuffix(START_SUFFIX)
-            table = self._currents if sid == key else self._starts
-            if record.value is None:
-                table.pop(sid, None)
-            else:
-                table[sid] = record.value
+        self._committed.restore(records)
 
     def restored(self) -> None:
-        entries: list[Deadline] = []
-        for sid, current in self._currents.items():
-            kind = kind_of(current)
-            self._open_sessions += kind is Kind.OPEN
-            self._clock = max(self._clock, clock_of(current))
-            entries.append(Deadline(deadlines_of(current)[0], sid, window=False))
-            if waits := waiting_of(current):
-                self._waiting += waits
-                entries += [
-                    Deadline(item.received + self._rules.reorder_window_ms, sid, window=True)
-                    for item in unpack(sid, None, current).waiting
-                    if item.marks & TIMED
-                ]
-        for sid in self._starts.keys() - self._currents.keys():
-            del self._starts[sid]
+        self._clock, entries = self._committed.restored(self._rules.reorder_window_ms)
         self._deadlines.load(entries)
         self._endings.clock = self._clock
-        self._gauge()
 
     def next_deadline(self) -> int | None:
         return self._deadlines.next_at()
@@ -147,36 +108,19 @@ class SessionTable:
         return self._outcome.records
 
     def commit(self) -> None:
-        for draft, current in self._written:
-            self._open_sessions += (draft.kind is Kind.OPEN) - (draft.was_kind is Kind.OPEN)
-            self._waiting += len(draft.waiting) + len(draft.doubtful) - draft.was_waiting
-            if current is None:
-                self._currents.pop(draft.sid, None)
-            else:
-                self._currents[draft.sid] = current
-            if draft.kind is not Kind.OPEN and draft.kind is not Kind.INCOMPLETE:
-                self._starts.pop(draft.sid, None)
-            elif draft.start_is_new and draft.start is not None:
-                self._starts[draft.sid] = draft.start
-            if draft.kind is Kind.OPEN:
-                draft.settle()
-                self._warm[draft.sid] = draft
-        excess = len(self._warm) - WARM_DRAFTS
-        if excess > 0:
-            for sid in list(islice(self._warm, excess)):
-                del self._warm[sid]
+        self._committed.commit(self._written, self._endings.clock)
         self._outcome.add_to(self.counts)
         self._clock = self._endings.clock
         self._deadlines.commit()
         self._arrivals.excluded_offsets.clear()
         self._arrivals.excluded_sids.clear()
         self._endings.excluded_expiries.clear()
-        self._gauge()
         self._forget_draft()
 
     def rollback(self) -> None:
         self._endings.clock = self._clock
         self._deadlines.rollback()
+        self._committed.cool()  # rare: something raised, or the lane ends and its table may lie unused
         self._forget_draft()
 
     def exclude(self, poisoned: Poisoned) -> None:
@@ -194,10 +138,6 @@ class SessionTable:
         self._written = []
         self._struck.clear()
         self._outcome = self._arrivals.outcome = self._endings.outcome = Outcome(self.partition)
-
-    def _gauge(self) -> None:
-        self.counts.open_sessions[self.partition] = self._open_sessions
-        self.counts.waiting[self.partition] = self._waiting
 
     # A record.
 
@@ -264,12 +204,9 @@ class SessionTable:
             self._arrivals.end_batch(draft, place, arrival.envelope.received_at)
 
     def _draft(self, sid: str) -> Draft | None:
-        current = self._currents.get(sid)
-        if current is None:
-            return None
-        draft = self._drafts[sid] = (
-            self._warm.pop(sid) if sid in self._warm else unpack(sid, self._starts.get(sid), current)
-        )
+        draft = self._committed.draft(sid)
+        if draft is not None:
+            self._drafts[sid] = draft
         return draft
 
     # What comes due.
@@ -297,10 +234,10 @@ class SessionTable:
             deadline = draft.deadline
             window_deadline = draft.window_deadline(self._rules.reorder_window_ms) if window else NEVER
         else:
-            current = self._currents.get(sid)
-            if current is None:
+            told = self._committed.deadlines(sid)
+            if told is None:
                 return False
-            deadline, window_deadline = deadlines_of(current)
+            deadline, window_deadline = told
         if (window_deadline if window else deadline) >= clock:
             if not window:
                 self._deadlines.add(deadline, sid, window=False)

@@ -4,6 +4,7 @@ A state record is a fixed header, the digests of the newest events, the machine'
 unpacked only when an event is folded), then the events that wait in the reorder window. Its first byte is its version.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from struct import Struct
@@ -76,6 +77,7 @@ class Draft:
         "strikes",
         "waiting",
         "waiting_bytes",
+        "warm",
         "was_kind",
         "was_waiting",
     )
@@ -100,7 +102,7 @@ class Draft:
         """Digests of the play, pauseStart and bufferStart folded at `boundary_ts` since that boundary."""
         self.waiting: list[Waiting] = []
         self.waiting_bytes = 0
-        self.doubtful: list[Waiting] = []
+        self.doubtful: Sequence[Waiting] = ()
         """Repeats that will be meant if an ad boundary of their `ts` is still to come; they hold nothing up."""
         self.was_waiting = 0
         self.machine = b""
@@ -109,6 +111,8 @@ class Draft:
         self.session: Session | None = None
         """The machine's draft, once an event needs it."""
         self.changed = False
+        self.warm = False
+        """Kept between transactions: it has a place to come back to."""
         self.folded_received = 0
         """Receive time of the newest event folded in this transaction; 0 before the first."""
 
@@ -127,11 +131,11 @@ class Draft:
 
         A match across two digests is as unlikely as any other collision of eight bytes.
         """
-        return digest in self.digests or digest == self.start_digest
+        return self.digests.find(digest) >= 0 or digest == self.start_digest
 
     def repeated(self, digest: bytes) -> bool:
         """Whether the event has already been folded at `boundary_ts` since that boundary."""
-        return digest in self.repeats
+        return self.repeats.find(digest) >= 0
 
     def remember(self, digest: bytes) -> None:
         self.digests = (self.digests + digest)[-DIGEST_BYTES * DIGESTS_KEPT :]
@@ -210,24 +214,9 @@ def unpack(sid: str, start: bytes | None, current: bytes) -> Draft:
     """The draft of a state record; `start` is what the session was told at its start."""
     kind = kind_of(current)
     (
-        _,
-        _,
-        flags,
-        strikes,
-        digests,
-        repeats,
-        waiting,
-        machine_bytes,
-        deadline,
-        _,
-        _,
-        cap_from,
-        received,
-        heartbeat,
-        boundary_ts,
-        next_position,
-        start_digest,
-    ) = _HEADER.unpack_from(current)
+        _, _, flags, strikes, digests, repeats, waiting, machine_bytes,
+        deadline, _, _, cap_from, received, heartbeat, boundary_ts, next_position, start_digest,
+    ) = _HEADER.unpack_from(current)  # fmt: skip
     draft = Draft(sid, received, start_digest)
     draft.kind = draft.was_kind = kind
     draft.serial = bool(flags & _SERIAL)
@@ -266,7 +255,7 @@ def _unpack_waiting(draft: Draft, current: bytes, at: int, count: int) -> None:
         arrival = _new(Arrival, (offset, received, digest, envelope))
         item = _new(Waiting, (ts, rank, offset, received, marks, arrival, None))
         if marks & DOUBTFUL:
-            draft.doubtful.append(item)
+            draft.doubtful = [*draft.doubtful, item]
         else:
             draft.waiting.append(item)
             draft.waiting_bytes += body_bytes

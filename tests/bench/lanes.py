@@ -140,6 +140,6 @@ def bench_sessions(results: Results, sessions: int = 20_000) -> None:
     fold_all(table, records)
     gc.collect()
     grown = process.memory_info().rss - before
-    kept = sum(map(len, table._starts.values())) + sum(map(len, table._currents.values()))
+    kept = sum(map(len, table._committed._starts.values())) + sum(map(len, table._committed._currents.values()))
     results.add("an open session, as committed", kept / sessions, "bytes")
     results.add("an open session, in memory", grown / sessions, "bytes", round(kept / sessions, 1))

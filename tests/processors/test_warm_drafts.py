@@ -5,7 +5,8 @@ import random
 import orjson
 import pytest
 
-from processors import session_table
+from processors.committed import COLD_MS
+from processors.counts import Counts
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from schemas.codec import encode_envelope
@@ -53,10 +54,9 @@ ODDITIES = [
 ]
 
 
-def written(records: list[StoredRecord], kept: int, monkeypatch: pytest.MonkeyPatch, *, undone: bool) -> list[Record]:
+def written(records: list[StoredRecord], kept: int, *, undone: bool) -> list[Record]:
     """All that a table which keeps so many drafts writes, in transactions of 17 records."""
-    monkeypatch.setattr(session_table, "WARM_DRAFTS", kept)
-    table = SessionTable(0, Rules())
+    table = SessionTable(0, Rules(), None, kept)
     out: list[Record] = []
     for begin in range(0, len(records), 17):
         batch = records[begin : begin + 17]
@@ -76,27 +76,66 @@ def written(records: list[StoredRecord], kept: int, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kept", [5, 12_000])
-def test_a_table_that_keeps_drafts_writes_what_one_that_unpacks_them_writes(
-    kept: int, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_keeps_drafts_writes_what_one_that_unpacks_them_writes(kept: int, seed: int) -> None:
     records = stream(seed)
-    expected = written(records, 0, monkeypatch, undone=False)
+    expected = written(records, 0, undone=False)
     assert len({record.topic for record in expected}) >= 6
-    assert written(records, kept, monkeypatch, undone=False) == expected
+    assert written(records, kept, undone=False) == expected
 
 
-def test_a_transaction_that_did_not_hold_leaves_nothing_in_the_drafts_that_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_transaction_that_did_not_hold_leaves_nothing_in_the_drafts_that_are_kept() -> None:
     records = stream(7)
-    assert written(records, 12_000, monkeypatch, undone=True) == written(records, 0, monkeypatch, undone=False)
+    assert written(records, 12_000, undone=True) == written(records, 0, undone=False)
 
 
-def test_no_more_drafts_are_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_table, "WARM_DRAFTS", 5)
-    table = SessionTable(0, Rules())
-    records = stream(1)
-    table.fold(records, 0, 40, WALL)
+def starts(sessions: int, at: int) -> list[StoredRecord]:
+    """Sessions that have just begun."""
+    shape = Shape("starts", sessions, 2)
+    values = list(envelopes(shape, at))[:sessions]
+    return [StoredRecord(at + offset, WALL, sid.encode(), value) for offset, (sid, value) in enumerate(values)]
+
+
+def commit(table: SessionTable, records: list[StoredRecord]) -> None:
+    assert table.fold(records, 0, len(records), WALL) == len(records)
     table.finish()
     table.commit()
-    assert len(table._warm) == 5
+
+
+def test_the_lanes_of_a_worker_keep_no_more_drafts_together_than_the_limit() -> None:
+    counts = Counts()
+    tables = [SessionTable(partition, Rules(), counts, 10) for partition in range(3)]
+    for table in (tables[0], tables[1], tables[2], tables[1]):
+        commit(table, starts(6, WALL - 100_000))
+    assert counts.warm_drafts == {0: 6, 1: 4, 2: 0}
+
+
+def test_a_lane_that_is_given_up_frees_its_place() -> None:
+    counts = Counts()
+    tables = [SessionTable(partition, Rules(), counts, 10) for partition in range(2)]
+    for table in tables:
+        commit(table, starts(10, WALL - 100_000))
+    assert counts.warm_drafts == {0: 10, 1: 0}
+    tables[0].rollback()
+    commit(tables[1], starts(10, WALL - 100_000))
+    assert counts.warm_drafts == {0: 0, 1: 10}
+
+
+def test_a_draft_keeps_its_place_until_its_session_has_been_silent_for_long() -> None:
+    """Where more sessions take turns than there is room for, the newest would push out the one that is due next."""
+    table = SessionTable(0, Rules(), None, 4)
+    first, second = starts(4, WALL - 200_000), starts(4, WALL - 200_000 + COLD_MS // 2)
+    commit(table, first)
+    commit(table, second)
+    assert kept(table) == sids(first)
+    third = starts(3, WALL - 200_000 + 2 * COLD_MS)
+    commit(table, third)
+    assert kept(table) >= sids(third)
+    assert len(kept(table) & sids(first)) == 1
+
+
+def kept(table: SessionTable) -> set[str]:
+    return set(table._committed._warm)
+
+
+def sids(records: list[StoredRecord]) -> set[str]:
+    return {record.key.decode() for record in records}
