@@ -29,7 +29,9 @@ def test_no_client_makes_a_record_too_large_to_commit() -> None:
         if number == 1100:
             rounds.tell("stop_session", at)
         listen = HUGE - number
-        document = Listen(listen, N, HUGE, HUGE, WIDE, HUGE - number % 1500, start, start, "9223372036.854775807", 2**31)
+        document = Listen(
+            listen, N, HUGE, HUGE, WIDE, HUGE - number % 1500, start, start, "9223372036.854775807", 2**31
+        )
         rounds.send(document, at)
         if number % 2:
             rounds.heard(listen, "0.000000001", at)
