@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -30,10 +31,20 @@ SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_MS: Final = 2_000
 REBALANCE_TIMEOUT_MS: Final = 10_000
 JOIN_SECONDS: Final = 30.0
+UNWELL_SECONDS: Final = 30.0
+UNWELL_PAUSE_SECONDS: Final = 0.2
 IDLE_WAKE_MS: Final = 5_000
+
+Opened = TypeVar("Opened")
+
+logger = logging.getLogger(__name__)
 
 # It reports each retry of a broker that is away at warning and error; the rings report outages themselves, once.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+class ClusterUnwell(LogUnavailable):
+    """The cluster lets us in, and yet no client could be opened: a node has just died, or it is very busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +157,11 @@ class KafkaClients:
             if not isinstance(failure, Exception):
                 raise  # a cancellation
             # Not only KafkaError: aiokafka asserts, for one, when the node it knew has gone while it looks for another.
-            reason = await why(self.bootstrap, self.security.arguments())
-            raise LogUnavailable(f"no Kafka at {self.bootstrap}: {reason or repr(failure)}") from failure
+            refusal = await why(self.bootstrap, self.security.arguments())
+            if refusal is None or refusal.by_a_node:
+                reason = repr(failure) if refusal is None else refusal.reason
+                raise ClusterUnwell(f"Kafka at {self.bootstrap} is not well: {reason}") from failure
+            raise LogUnavailable(f"no Kafka at {self.bootstrap}: {refusal.reason}") from failure
 
     def _shared(self, request_timeout_ms: int, retry_backoff_ms: int) -> dict[str, Any]:
         return {
@@ -172,3 +186,16 @@ async def live_nodes(bootstrap: str) -> int:
     brokers = len(client.cluster.brokers())
     await client.close()
     return brokers
+
+
+async def patiently(opening: Callable[[], Awaitable[Opened]]) -> Opened:
+    """Open it again and again while the cluster is unwell: whoever starts then shall not have to be started again."""
+    give_up = time.monotonic() + UNWELL_SECONDS
+    while True:
+        try:
+            return await opening()
+        except ClusterUnwell as unwell:
+            if time.monotonic() > give_up:
+                raise
+            logger.warning("%s; trying again", unwell)
+        await asyncio.sleep(UNWELL_PAUSE_SECONDS)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from deploy.kafka_client import KafkaClients
+from deploy.kafka_client import KafkaClients, patiently
 from deploy.kafka_fetch import Tail
 from deploy.kafka_member import Groups
 from ingest.kafka import KafkaLog
@@ -15,7 +15,7 @@ async def door_log(clients: KafkaClients) -> AsyncIterator[KafkaLog]:
     """What a door appends to and follows. LogUnavailable."""
     tail = Tail(clients)
     try:
-        log = await KafkaLog.open(clients, tail)
+        log = await patiently(lambda: KafkaLog.open(clients, tail))
         try:
             yield log
         finally:
@@ -29,7 +29,7 @@ async def lane_group(clients: KafkaClients, group: str, slot: str) -> AsyncItera
     """A worker's lanes, as the static member `slot` of `group`. LogUnavailable."""
     tail = Tail(clients)
     try:
-        lanes = await KafkaLaneGroup.open(Groups(clients), clients, tail, name=group, slot=slot)
+        lanes = await patiently(lambda: KafkaLaneGroup.open(Groups(clients), clients, tail, name=group, slot=slot))
         try:
             yield lanes
         finally:

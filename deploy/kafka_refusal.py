@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import (
@@ -19,32 +19,40 @@ LOOK_SECONDS: Final = 3.0
 _OPENSSL_OTHER_HOST: Final = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
-async def why(bootstrap: str, arguments: dict[str, Any]) -> str | None:
+class Refusal(NamedTuple):
+    """What is amiss. `by_a_node`: the cluster let us in and named its nodes; one of them may just have died."""
+
+    reason: str
+    by_a_node: bool = False
+
+
+async def why(bootstrap: str, arguments: dict[str, Any]) -> Refusal | None:
     """Connect to each address, and to each node that the cluster names; what the first one says that fails.
 
     `arguments`: how to speak to it, as aiokafka's clients take them. None: nothing is amiss now.
     """
-    said = "it does not answer"
+    said = Refusal("it does not answer")
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             hosts = collect_hosts(bootstrap, randomize=False)
-            refusals = []
-            for host, port, _ in hosts:
-                nodes, refusal = await _asked(host, port, arguments)
+            for number, (host, port, _) in enumerate(hosts):
+                nodes, reason = await _asked(host, port, arguments)
                 if nodes is not None:
+                    said = Refusal("a node of it does not answer", by_a_node=True)
                     return await _of_nodes(nodes, arguments)
-                refusals.append(refusal if len(hosts) == 1 else f"{host}:{port}: {refusal}")
-                said = refusals[0]
+                if number == 0:
+                    said = Refusal(reason if len(hosts) == 1 else f"{host}:{port}: {reason}")
     except TimeoutError:
         pass
     return said
 
 
-async def _of_nodes(nodes: list[tuple[str, int]], arguments: dict[str, Any]) -> str | None:
+async def _of_nodes(nodes: list[tuple[str, int]], arguments: dict[str, Any]) -> Refusal | None:
     for host, port in nodes:
-        reached, refusal = await _asked(host, port, arguments)
+        reached, reason = await _asked(host, port, arguments)
         if reached is None:
-            return f"it names a node {host}:{port} (its advertised.listeners), and there: {refusal}"
+            said = f"it names a node {host}:{port} (its advertised.listeners), and there: {reason}"
+            return Refusal(said, by_a_node=True)
     return None
 
 

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from deploy.kafka_client import KafkaClients
+from deploy.kafka_client import KafkaClients, patiently
 from schemas import topics
 from schemas.records import LogUnavailable
 from schemas.topics import Topic
@@ -47,7 +47,7 @@ def settings(topic: Topic, replication: int) -> dict[str, str]:
 
 async def create(clients: KafkaClients, partitions: int, replication: int) -> list[str]:
     """Make the topics that do not exist yet; their names. TopicsUnfit, LogUnavailable."""
-    admin = await clients.admin()
+    admin = await patiently(clients.admin)
     try:
         wanted = [NewTopic(t.name, partitions, replication, topic_configs=settings(t, replication)) for t in topics.ALL]
         answer = await admin.create_topics(wanted, timeout_ms=30_000)
@@ -72,7 +72,7 @@ async def check(clients: KafkaClients, partitions: int | None = None) -> list[st
 
     `partitions` is how many each must have; without it they must only all have as many as the events.
     """
-    admin = await clients.admin()
+    admin = await patiently(clients.admin)
     try:
         # Of all topics: to ask for one by name makes it, with the cluster's settings, where auto-creation is on.
         described = {entry["topic"]: entry for entry in await _patiently(admin.describe_topics)}
@@ -104,7 +104,7 @@ async def partitions_of_all(clients: KafkaClients, expected: int | None = None) 
     unfit = [text for text in await check(clients, expected) if "partitions" in text or "exist" in text]
     if unfit:
         raise TopicsUnfit("; ".join(unfit) + ". `mediabeat topics create` makes them, `check` names each difference")
-    admin = await clients.admin()
+    admin = await patiently(clients.admin)
     try:
         # It exists: nothing is made by asking.
         described = await _patiently(lambda: admin.describe_topics([topics.EVENTS.name]))

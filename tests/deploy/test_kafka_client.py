@@ -7,6 +7,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import NodeNotReadyError
 
+from deploy import kafka_client
+from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients, Security
 from schemas.records import LogUnavailable
 from tests.deploy.kafka_tasks import left_behind
@@ -61,3 +63,43 @@ async def test_a_start_that_is_cancelled_leaves_no_client_open() -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert closed.is_set()
+
+
+async def test_a_cluster_that_is_unwell_is_asked_again_and_one_that_refuses_us_is_not(
+    monkeypatch: pytest.MonkeyPatch, kafka_broker: Cluster
+) -> None:
+    monkeypatch.setattr(kafka_client, "UNWELL_PAUSE_SECONDS", 0.0)
+    opened = 0
+
+    async def opening() -> str:
+        nonlocal opened
+        opened += 1
+        if opened < 3:
+            # The node that it asked has died, the cluster answers.
+            await KafkaClients(kafka_broker.bootstrap)._started(failing(NodeNotReadyError()), closing)
+        return "open"
+
+    assert await kafka_client.patiently(opening) == "open"
+    assert opened == 3
+
+    async def refused() -> None:
+        nonlocal opened
+        opened += 1
+        await KafkaClients("127.0.0.1:1").connection()
+
+    with pytest.raises(LogUnavailable, match="it takes no connection"):
+        await kafka_client.patiently(refused)
+    assert opened == 4
+    monkeypatch.setattr(kafka_client, "UNWELL_SECONDS", 0.0)
+    with pytest.raises(kafka_client.ClusterUnwell, match="NodeNotReady"):
+        await kafka_client.patiently(
+            lambda: KafkaClients(kafka_broker.bootstrap)._started(failing(NodeNotReadyError()), closing)
+        )
+
+
+async def failing(failure: Exception) -> None:
+    raise failure
+
+
+async def closing() -> None:
+    pass
