@@ -45,7 +45,7 @@ def families(registry: Collector) -> list[Family]:
             metric.type,
             metric.documentation,
             [
-                Sample(sample.name, tuple(sample.labels.items()), float(sample.value))
+                Sample(sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
                 for sample in metric.samples
                 if not math.isnan(sample.value)  # JSON has none
             ],

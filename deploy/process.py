@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.01
 _SAY_SECONDS: Final = 5.0
+_TURNS: Final = 20  # of the loop, to take the connections that wait now: a socket that closes cuts them off
 _YOUNG_OBJECTS: Final = 200_000  # more than any batch holds at once: then what is looked at is what has stayed
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -54,12 +55,15 @@ async def serving(
     *,
     in_flight: Callable[[], int] = lambda: 0,
     drain_seconds: float = 0.0,
+    linger_seconds: float = 0.0,
 ) -> AsyncIterator[None]:
     """Serve on a listening socket. At the end take no new connection, and let what is being asked be answered.
 
     aiohttp drops what arrives once its clean-up has begun, the rest of a body included: so up to `drain_seconds` are
     waited before it while requests are in flight. Every answer then says that its connection ends, so that a client
-    that never pauses comes to an end too.
+    that never pauses comes to an end too. For up to `linger_seconds` connections are kept that are not being asked
+    anything, so that their next answer can say so too: a client cannot tell a connection that ended silently before
+    its request was read from one that ended after.
     """
     is_over = False
 
@@ -75,10 +79,16 @@ async def serving(
         await site.start()
         yield
         is_over = True
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         await site.stop()
+        assert runner.server is not None
+        began_at = time.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(drain_seconds):
-                while in_flight():  # noqa: ASYNC110 - plain counters wake nobody
+            async with asyncio.timeout(max(drain_seconds, linger_seconds)):
+                while (  # noqa: ASYNC110 - plain counters wake nobody
+                    in_flight() or (runner.server.connections and time.monotonic() < began_at + linger_seconds)
+                ):
                     await asyncio.sleep(_LOOK_SECONDS)
     finally:
         await runner.cleanup()

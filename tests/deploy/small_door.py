@@ -48,7 +48,7 @@ async def run_door(directory: Path, number: int, listening: socket.socket, line_
     runner = web.AppRunner(app, access_log=None)
     async with line.telling(readiness, make_registry(door_figures(counts, lambda: 7))):
         stop = line.stop_event(readiness.stop)
-        async with serving(runner, listening, in_flight=lambda: counts.in_flight, drain_seconds=30):
+        async with serving(runner, listening, in_flight=lambda: counts.in_flight, drain_seconds=30, linger_seconds=2):
             line.ready()
             await until_stopped(stop, ())
     await line.close()
@@ -59,6 +59,7 @@ def main() -> int:
     parser.add_argument(fork_server.FLAG, type=int)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--processes", type=int)
+    parser.add_argument("--port", default="0")
     arguments = parser.parse_args()
     set_up_logs("info")
 
@@ -72,7 +73,7 @@ def main() -> int:
         return 0
     command = [sys.executable, "-m", __spec__.name, "--directory", str(arguments.directory)]
     make = partial(fork_server.ForkServer, command)
-    given = settings.load({"PORT": "0", "ADMIN_PORT": "0"}, {})
+    given = settings.load({"PORT": arguments.port, "ADMIN_PORT": "0"}, {})
     try:
         loop.run(run_doors(given, arguments.processes, make, make(), announce))
     except Failure as failure:

@@ -105,6 +105,85 @@ async def test_what_was_begun_is_answered_and_its_connection_ended() -> None:
     await serving_it
 
 
+class Kept:
+    """A server that is told to end while a client keeps a connection it is not asking anything on."""
+
+    def __init__(self, linger_seconds: float) -> None:
+        self.sock = listen("127.0.0.1", 0, setting="--port")
+        self.port = self.sock.getsockname()[1]
+        self._linger_seconds = linger_seconds
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> None:
+        async def answer(_: web.Request) -> web.Response:
+            return web.Response(status=204)
+
+        app = web.Application()
+        app.router.add_post("/", answer)
+        async with serving(web.AppRunner(app), self.sock, linger_seconds=self._linger_seconds):
+            await self._ended.wait()
+
+    async def end(self) -> None:
+        self._ended.set()
+        await until_nobody_listens(self.port)
+
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_a_connection_that_is_kept_ends_with_an_answer_that_says_so() -> None:
+    server = Kept(linger_seconds=30)
+    serving_it = asyncio.create_task(server.serve())
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(REQUEST)
+    first = await reader.readuntil(b"\r\n\r\n")
+    assert b"connection: close" not in first.lower()
+
+    await server.end()
+    writer.write(REQUEST)
+
+    assert b"connection: close" in (await reader.read()).lower()
+    writer.close()
+    await serving_it
+
+
+async def test_a_connection_that_is_kept_and_asks_nothing_does_not_hold_up_the_end() -> None:
+    server = Kept(linger_seconds=0.01)
+    serving_it = asyncio.create_task(server.serve())
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(REQUEST)
+    await reader.readuntil(b"\r\n\r\n")
+
+    await server.end()
+
+    assert await reader.read() == b""
+    writer.close()
+    await serving_it
+
+
+async def test_connections_that_wait_to_be_taken_when_the_end_comes_are_answered_too() -> None:
+    server = Kept(linger_seconds=30)
+    serving_it = asyncio.create_task(server.serve())
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(REQUEST)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+    clients = []
+    for _ in range(50):  # while the loop does not turn
+        clients.append(socket.create_connection(("127.0.0.1", server.port)))
+        clients[-1].sendall(REQUEST)
+    await server.end()
+
+    def answer(client: socket.socket) -> bytes:
+        with client:
+            return client.recv(1000)
+
+    answers = await asyncio.gather(*(asyncio.to_thread(answer, client) for client in clients))
+    assert {found[:12] for found in answers} == {b"HTTP/1.1 204"}
+    await serving_it
+
+
 def test_tls_files_that_are_no_pem_stop_the_start(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("no certificate")
     settings = load({"TLS_CERT": str(tmp_path / "x"), "TLS_KEY": str(tmp_path / "x")}, {})

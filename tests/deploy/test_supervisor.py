@@ -1,0 +1,262 @@
+"""Real processes and sockets; only the doors are small, and have no log behind them."""
+
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.deploy.supervised import Group, Waiting, eventually_ended, group_of
+from tests.e2e.running import PATIENCE_SECONDS, eventually, request
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[Group]:
+    with group_of(2, tmp_path) as found:
+        found.ready()
+        yield found
+
+
+def test_every_door_has_a_socket_of_its_own_and_connections_are_spread_over_them(group: Group) -> None:
+    assert len(group.queued()) == 2
+
+    answers = [group.ask() for _ in range(40)]  # 1 in 2**39 that all meet one door
+
+    by_pid = Counter(answer["pid"] for answer in answers)
+    assert by_pid.keys() == {door.pid for door in group.doors()}
+    assert {answer["number"] for answer in answers} == {0, 1}
+    figures = group.figures()
+    by_door = [figures[f'mediabeat_door_requests_received_total{{door="{place}"}}'] for place in range(2)]
+    assert sorted(by_door) == sorted(by_pid.values())
+    assert figures["mediabeat_requests_received_total"] == 40
+    assert figures["mediabeat_requests_accepted_total"] == 40
+    assert figures["mediabeat_closed_sessions_known"] == 7
+    assert figures["mediabeat_doors_ready"] == figures["mediabeat_doors"] == 2
+
+
+def test_connections_that_wait_for_a_door_that_dies_are_answered_by_its_replacement(group: Group) -> None:
+    victims = group.doors()
+    for victim in victims:
+        victim.suspend()
+    waiting = [Waiting(group) for _ in range(24)]
+    eventually(lambda: sum(group.queued()) == 24)
+    assert all(group.queued())
+
+    for victim in victims:
+        victim.kill()
+    for one in waiting:
+        one.join(PATIENCE_SECONDS)
+
+    answered_by = {one.answer["pid"] for one in waiting if one.answer}
+    assert len(answered_by) == 2
+    assert answered_by.isdisjoint(victim.pid for victim in victims)
+    assert all(one.answer for one in waiting)
+    figures = group.figures()
+    assert figures["mediabeat_requests_accepted_total"] == 24
+    assert figures["mediabeat_doors_ended_total"] == 2
+    assert group.log.count("ended by SIGKILL") == 2
+    assert group.reasons() == []
+
+
+def test_what_a_dead_door_had_counted_stays_in_the_sums(group: Group) -> None:
+    for _ in range(10):
+        group.ask()
+    assert group.figures()["mediabeat_requests_accepted_total"] == 10
+
+    for door in group.doors():
+        door.kill()
+    eventually(lambda: group.figures()["mediabeat_doors_ended_total"] == 2)
+    for _ in range(5):
+        group.ask()
+
+    assert group.figures()["mediabeat_requests_accepted_total"] == 15
+
+
+def test_a_door_that_dies_again_and_again_makes_the_group_unready_and_the_other_goes_on(group: Group) -> None:
+    victim, other = group.doors()
+    (group.directory / "stillborn").touch()
+    victim.kill()
+
+    reasons = eventually(lambda: [reason for reason in group.reasons() if "in a row" in reason])
+
+    assert len(reasons) == 1
+    assert request(group.admin, "GET", "/readyz").status == 503
+    assert request(group.admin, "GET", "/livez").status == 200
+    waiting = [Waiting(group) for _ in range(16)]
+    eventually(lambda: any(one.answer for one in waiting))
+    assert {one.answer["pid"] for one in waiting if one.answer} == {other.pid}
+    assert group.log.count("starting another") >= 3
+
+    (group.directory / "stillborn").unlink()
+    for one in waiting:
+        one.join(PATIENCE_SECONDS)
+    assert all(one.answer for one in waiting)
+    eventually(lambda: group.reasons() == [])
+
+
+def test_a_door_that_cannot_start_says_why_and_what_it_is_waiting_for(group: Group) -> None:
+    (group.directory / "refused").write_text("no Kafka at somewhere:9092")
+    group.doors()[0].kill()
+
+    eventually(lambda: any("no Kafka at somewhere:9092" in reason for reason in group.reasons()))
+
+
+def test_a_group_whose_doors_cannot_start_ends_with_their_reason(tmp_path: Path) -> None:
+    (tmp_path / "refused").write_text("no Kafka at somewhere:9092")
+    with group_of(2, tmp_path) as group:
+        assert eventually_ended(group.process) == 1
+        assert group.log.splitlines()[-1] == "no Kafka at somewhere:9092"
+
+
+def test_a_group_whose_doors_die_at_once_does_not_try_for_ever_to_start(tmp_path: Path) -> None:
+    (tmp_path / "stillborn").touch()
+    with group_of(2, tmp_path) as group:
+        assert eventually_ended(group.process) == 1
+        assert "end before they are ready" in group.log.splitlines()[-1]
+
+
+def test_what_the_doors_are_forked_from_may_die_too(group: Group) -> None:
+    before = group.doors()
+    server = group.fork_server()
+    server.kill()
+    eventually(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+    assert group.reasons() == []
+
+    for door in before:
+        door.kill()
+    waiting = [Waiting(group) for _ in range(8)]
+    for one in waiting:
+        one.join(PATIENCE_SECONDS)
+
+    assert all(one.answer for one in waiting)
+    eventually(lambda: group.reasons() == [])
+
+
+class Slow:
+    """A request whose body is not whole yet."""
+
+    def __init__(self, group: Group) -> None:
+        address = urlsplit(group.url)
+        self._sock = socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS)
+        self._sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1")
+
+    def finish(self) -> bytes:
+        """The whole answer, up to the end of the connection."""
+        self._sock.sendall(b"2")
+        found = b""
+        with self._sock:
+            while piece := self._sock.recv(65536):
+                found += piece
+        return found
+
+
+def begun(group: Group, count: int) -> list[Slow]:
+    requests = [Slow(group) for _ in range(count)]
+    eventually(lambda: group.figures()["mediabeat_requests_in_flight"] == count)
+    return requests
+
+
+def test_a_stop_answers_what_was_begun_says_so_and_ends_with_0(group: Group) -> None:
+    requests = begun(group, 8)
+
+    group.process.send_signal(signal.SIGTERM)
+    eventually(lambda: group.reasons() == ["stopping"])
+    eventually(lambda: group.queued() == [])
+
+    for one in requests:
+        answer = one.finish()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert eventually_ended(group.process) == 0
+    assert "error" not in group.log
+
+
+def test_ctrl_c_is_a_stop_also_when_the_terminal_tells_every_process(group: Group) -> None:
+    [one] = begun(group, 1)
+    doors = group.doors()
+
+    group.process.send_signal(signal.SIGINT)
+    for door in doors:
+        door.send_signal(signal.SIGINT)
+        door.send_signal(signal.SIGTERM)
+        door.send_signal(signal.SIGTERM)
+
+    assert one.finish().startswith(b"HTTP/1.1 200 ")
+    assert eventually_ended(group.process) == 0
+
+
+def test_a_second_signal_ends_all_at_once(group: Group) -> None:
+    begun(group, 4)
+    processes = [group.fork_server(), *group.doors()]
+    group.process.send_signal(signal.SIGTERM)
+    eventually(lambda: group.reasons() == ["stopping"])
+
+    group.process.send_signal(signal.SIGTERM)
+
+    assert eventually_ended(group.process) == -signal.SIGTERM
+    assert psutil.wait_procs(processes, PATIENCE_SECONDS)[1] == []
+
+
+def test_doors_do_not_outlive_a_supervisor_that_was_killed_but_answer_what_they_had_begun(group: Group) -> None:
+    requests = begun(group, 8)
+    processes = [group.fork_server(), *group.doors()]
+
+    group.process.kill()
+    eventually(lambda: group.queued() == [])
+
+    for one in requests:
+        answer = one.finish()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert psutil.wait_procs(processes, PATIENCE_SECONDS)[1] == []
+
+
+def test_doors_are_replaced_one_by_one_while_every_connection_is_taken(group: Group) -> None:
+    before = {door.pid for door in group.doors()}
+    over, answers = threading.Event(), []
+
+    def go_on_asking() -> None:
+        while not over.is_set():
+            answers.append(group.ask())
+
+    asking = threading.Thread(target=go_on_asking)
+    asking.start()
+    group.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "every front door has been replaced" in group.log)
+    seen = len(answers)
+    eventually(lambda: len(answers) > seen + 10)
+    over.set()
+    asking.join(PATIENCE_SECONDS)
+
+    assert {answer["pid"] for answer in answers[seen + 1 :]}.isdisjoint(before)
+    figures = group.figures()
+    assert figures["mediabeat_requests_accepted_total"] == len(answers)
+    assert figures["mediabeat_doors_ended_total"] == 0
+    assert (
+        psutil.wait_procs([psutil.Process(pid) for pid in before if psutil.pid_exists(pid)], PATIENCE_SECONDS)[1] == []
+    )
+
+
+def test_doors_go_on_when_what_shall_replace_them_does_not_start(group: Group) -> None:
+    before = {door.pid for door in group.doors()}
+    (group.directory / "refused").write_text("a topic is missing")
+
+    group.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "is not replaced" in group.log)
+
+    assert {door.pid for door in group.doors()} >= before
+    assert {group.ask()["pid"] for _ in range(20)} <= before
+    assert group.reasons() == []
+
+
+def test_a_port_that_others_share_already_is_refused(group: Group, tmp_path: Path) -> None:
+    port = group.url.rpartition(":")[2]
+    (tmp_path / "second").mkdir()
+    with group_of(2, tmp_path / "second", "--port", port) as second:
+        assert eventually_ended(second.process) == 1
+        assert "--port" in second.log.splitlines()[-1]
