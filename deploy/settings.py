@@ -64,6 +64,9 @@ class Settings:
     slot: str | None
     grace_stop_ms: int
     peer_privacy: PeerPrivacy
+    roundware_idle_timeout_ms: int
+    roundware_file: Path | None
+    roundware_door: int | None
     log_level: LogLevel
     kafka_security_protocol: SecurityProtocol
     kafka_sasl_mechanism: SaslMechanism | None
@@ -179,6 +182,9 @@ SETTINGS: Final = (
     _plain("SLOT", NAME, None, "a worker's unique name; without it <host>-<n>, n the first that is free"),
     _time("GRACE_STOP", seconds(0.1, 3600), "20", "how long a stop may take"),
     _plain("PEER_PRIVACY", choice("full", "truncated", "none"), "truncated", "how much of a player's address is kept"),
+    _time("ROUNDWARE_IDLE_TIMEOUT", seconds(0.1, 7 * _DAY), "1800", "silence that ends a visit of a Roundware session"),
+    _plain("ROUNDWARE_FILE", FILE, None, "Roundware's projects, stubs and tokens issued elsewhere, JSON"),
+    _plain("ROUNDWARE_DOOR", whole(0, 63), None, "this door's place in Roundware numbers; without it one by chance"),
     _plain("LOG_LEVEL", choice("debug", "info", "warning", "error"), "info", "the least severity that is logged"),
     _plain(
         "KAFKA_SECURITY_PROTOCOL",

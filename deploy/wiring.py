@@ -1,7 +1,7 @@
 """Which parts make which process: one function for each kind, on one screen."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,11 @@ from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
 from ingest.express import short_way
 from ingest.framing import DoorRunner
+from ingest.ports import EventLog
+from ingest.roundware.configuration import Configuration, WrongConfiguration
+from ingest.roundware.configuration import parse as parse_configuration
+from ingest.roundware.room import Room
+from ingest.roundware.routes import add_roundware
 from ingest.session_id import SessionKeys
 from processors.counts import Counts
 from processors.dialects import Dialects
@@ -43,7 +48,7 @@ from processors.turns import LaneSettings
 from processors.worker import Worker
 from schemas import topics, validation
 
-__all__ = ["make_worker", "open_reader", "rules_of_door", "run_embedded"]
+__all__ = ["make_worker", "open_reader", "roundware_room", "rules_of_door", "run_embedded"]
 
 
 async def run_embedded(settings: Settings, announce: Callable[[Where], object]) -> None:
@@ -61,11 +66,13 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         collector = Collector(log, SessionKeys(secret), closed, rules_of_door(settings), wall_clock)
         stack.callback(collector.close)
         app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
+        room = roundware_room(settings, collector, log, secret)
+        add_roundware(app, room)
         group = log.lane_group(settings.group)
         worker = make_worker(settings, group)
         add_page(app, where, collector.counts, worker.counts)
 
-        readiness = Readiness(app[DOOR].unready, worker.unready)
+        readiness = Readiness(app[DOOR].unready, room.unready, worker.unready)
         figures = (door_figures(collector.counts, lambda: len(closed)), worker_figures(worker.counts))
         admin = web.AppRunner(make_admin(readiness, make_registry(*figures)), access_log=None)
         await stack.enter_async_context(serving(admin, admin_socket))
@@ -73,11 +80,12 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         stop = stop_on_signals(readiness.stop, app[DOOR].drain, give_up)
 
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
+        listing = asyncio.create_task(room.follow(log), name="following Roundware sessions")
         working = asyncio.create_task(worker.run(), name="the worker")
         quarter = settings.grace_stop_ms / 4000  # of the time to stop: to drain, to cut off who does not; half is left
         door = DoorRunner(app, connection=short_way(app[DOOR]), access_log=None, shutdown_timeout=quarter)
         stack.push_async_callback(group.close)
-        stack.push_async_callback(_finish, worker, working, following)
+        stack.push_async_callback(_finish, worker, working, following, listing)
         # Entered last, so the first to end: what it accepts until then, the lanes still commit.
         serving_door = serving(
             door, door_socket, tls, in_flight=lambda: collector.counts.in_flight, drain_seconds=quarter
@@ -87,7 +95,7 @@ async def run_embedded(settings: Settings, announce: Callable[[Where], object]) 
         if await until_ready(readiness, stop):
             calm_collector()
             announce(where)
-        await until_stopped(stop, (working, following))
+        await until_stopped(stop, (working, following, listing))
 
 
 async def _open_embedded(settings: Settings) -> EmbeddedLog:
@@ -117,10 +125,23 @@ def rules_of_door(settings: Settings) -> door_rules.Rules:
     )
 
 
+def roundware_room(settings: Settings, collector: Collector, log: EventLog, secret: Sequence[bytes]) -> Room:
+    """What a door needs for its second dialect. Failure says what is wrong with the file."""
+    configuration = Configuration()
+    if settings.roundware_file is not None:
+        try:
+            configuration = parse_configuration(settings.roundware_file.read_bytes())
+        except (OSError, WrongConfiguration) as wrong:
+            raise Failure(f"MEDIABEAT_ROUNDWARE_FILE {settings.roundware_file} cannot be used: {wrong}") from wrong
+    return Room(collector, log, secret, wall_clock, configuration, door=settings.roundware_door)
+
+
 def make_worker(settings: Settings, group: LaneGroup) -> Worker:
     rules, counts = settings.rules(), Counts()
     listening = RoundwareRules(
-        heartbeat_interval_ms=rules.heartbeat_interval_ms, reorder_window_ms=rules.reorder_window_ms
+        idle_timeout_ms=settings.roundware_idle_timeout_ms,
+        heartbeat_interval_ms=rules.heartbeat_interval_ms,
+        reorder_window_ms=rules.reorder_window_ms,
     )
 
     def make_fold(partition: int) -> Dialects:
@@ -130,9 +151,10 @@ def make_worker(settings: Settings, group: LaneGroup) -> Worker:
     return Worker(group, make_fold, wall_clock, lanes, counts)
 
 
-async def _finish(worker: Worker, working: asyncio.Task[None], following: asyncio.Task[None]) -> None:
+async def _finish(worker: Worker, working: asyncio.Task[None], *following: asyncio.Task[None]) -> None:
     """Let every lane commit what it has read."""
-    following.cancel()
+    for task in following:
+        task.cancel()
     if not working.done():
         await worker.stop()
-    await asyncio.gather(working, following, return_exceptions=True)
+    await asyncio.gather(working, *following, return_exceptions=True)

@@ -31,13 +31,14 @@ from deploy.settings import Settings
 from deploy.slots import Slot, SlotTaken, lock_directory, take_slot
 from deploy.telemetry import Figure, door_figures, make_registry, worker_figures
 from deploy.topic_admin import TopicsUnfit, partitions_of_all
-from deploy.wiring import make_worker, rules_of_door
+from deploy.wiring import make_worker, roundware_room, rules_of_door
 from ingest.app import DOOR, Bearing, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector
 from ingest.express import short_way
 from ingest.framing import DoorRunner
 from ingest.kafka import KafkaLog
+from ingest.roundware.routes import add_roundware
 from ingest.session_id import SessionKeys
 from processors.worker import Worker
 from schemas.records import LogUnavailable
@@ -108,26 +109,34 @@ async def _serve_door(
         collector = Collector(log, SessionKeys(settings.secret), closed, rules_of_door(settings), wall_clock)
         stack.callback(collector.close)
         app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
+        room = roundware_room(settings, collector, log, settings.secret)
+        add_roundware(app, room)
 
-        readiness = Readiness(app[DOOR].unready)
+        readiness = Readiness(app[DOOR].unready, room.unready)
         figures = (door_figures(collector.counts, lambda: len(closed)), _log_figures(log))
         await stack.enter_async_context(operator.telling(readiness, make_registry(*figures)))
         give_up = partial(cut_short_after, settings.grace_stop_ms / 1000)
         stop = operator.stop_event(readiness.stop, app[DOOR].drain, give_up)
 
         following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
-        stack.push_async_callback(_cancelled, following)
+        listing = asyncio.create_task(room.follow(log), name="following Roundware sessions")
+        stack.push_async_callback(_cancelled, following, listing)
         quarter = settings.grace_stop_ms / 4000
         door = DoorRunner(app, connection=short_way(app[DOOR]), access_log=None, shutdown_timeout=quarter)
         serving_door = serving(
-            door, door_socket, tls, in_flight=lambda: collector.counts.in_flight, drain_seconds=quarter
+            door,
+            door_socket,
+            tls,
+            in_flight=lambda: collector.counts.in_flight,
+            drain_seconds=quarter,
+            linger_seconds=quarter,
         )
         await stack.enter_async_context(serving_door)
 
         if await until_ready(readiness, stop):
             calm_collector()
             operator.ready()
-        await until_stopped(stop, (following,))
+        await until_stopped(stop, (following, listing))
 
 
 async def run_worker(settings: Settings, announce: Callable[[Where], object]) -> None:
@@ -194,6 +203,7 @@ async def _drained(worker: Worker, working: asyncio.Task[None]) -> None:
     await asyncio.gather(working, return_exceptions=True)
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

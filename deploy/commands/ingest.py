@@ -16,10 +16,11 @@ from deploy.settings import Settings
 if TYPE_CHECKING:
     from deploy.admin import Where
 
-_LANES: Final = frozenset({"DATA", "GROUP", "SLOT", "STILL_TIMEOUT", "REORDER_WINDOW", "HEARTBEAT_INTERVAL"})
-SETTINGS: Final = tuple(
-    setting.name for setting in settings.SETTINGS if setting.name not in {*_LANES, "IDLE_TIMEOUT", "COMMIT_INTERVAL"}
+_LANES: Final = frozenset(
+    {"DATA", "GROUP", "SLOT", "IDLE_TIMEOUT", "STILL_TIMEOUT", "ROUNDWARE_IDLE_TIMEOUT", "REORDER_WINDOW"}
+    | {"HEARTBEAT_INTERVAL", "COMMIT_INTERVAL"}
 )
+SETTINGS: Final = tuple(setting.name for setting in settings.SETTINGS if setting.name not in _LANES)
 
 logger = logging.getLogger(__name__)
 

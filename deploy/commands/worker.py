@@ -14,7 +14,9 @@ from deploy.settings import Settings
 if TYPE_CHECKING:
     from deploy.admin import Where
 
-_DOORS: Final = frozenset({"DATA", "PORT", "SECRET", "PROFILE", "PEER_PRIVACY", "TLS_CERT", "TLS_KEY"})
+_DOORS: Final = frozenset(
+    {"DATA", "PORT", "SECRET", "PROFILE", "PEER_PRIVACY", "TLS_CERT", "TLS_KEY", "ROUNDWARE_FILE", "ROUNDWARE_DOOR"}
+)
 SETTINGS: Final = tuple(
     setting.name
     for setting in settings.SETTINGS
