@@ -27,7 +27,8 @@ class Told:
     """One accepted event as it stands in the log.
 
     `ts` is the player's clock, `received_at` the door's, `arrived_at` = min(received_at, append time + 2 s); all in
-    epoch milliseconds. `clock` is the highest `arrived_at` of the partition up to this record, itself included.
+    epoch milliseconds. `clock` is the highest `arrived_at` of its dialect on the partition up to this record, itself
+    included.
     """
 
     sid: str
@@ -65,9 +66,9 @@ def read_partition(partition: int, records: Iterable[StoredRecord]) -> list[Told
         text = record.value.decode()
         envelope = orjson.loads(text)
         arrived_at = min(envelope["receivedAt"], record.timestamp + APPEND_TIME_SLACK_MS)
-        clock = max(clock, arrived_at)
         if envelope["source"] == "roundware":
-            continue  # another dialect: of this one it only moves the clock
+            continue  # another dialect, with a clock of its own
+        clock = max(clock, arrived_at)
         told.append(_told(envelope, _event_text(text), (partition, record.offset), (arrived_at, clock)))
     return told
 

@@ -50,7 +50,7 @@ def _of_nameless(place: str, answered: Answered, heard: list[Heard], times: int)
         logged = [one for one in heard if one.kind == answered.kind and one.made["listen"] == answered.number]
     if len(logged) < times:
         yield Problem("unlogged", place, f"answered 2xx {times} times, {len(logged)} in the log")
-    elif answered.kind != "listenDelete" and answered.sent not in [record.sent for record in logged]:
+    elif answered.kind == "listenChange" and answered.sent not in [record.sent for record in logged]:
         yield Problem("unlogged", place, f"not in the log as it was sent: {answered.sent}")
     if answered.kind == "listenChange" and answered.answer is not None:
         told = readings.seconds_told(answered.sent)

@@ -36,7 +36,6 @@ def _heartbeats(truth: SessionTruth, found: list[Landed], interval: int) -> Iter
     ids = Counter(name(beat) for beat in beats)
     yield from (Problem("doubled", row_id, f"{times} times") for row_id, times in ids.items() if times > 1)
     last_folded: dict[int, int] = {}
-    last_received: dict[int, int] = {}
     for instance, beat in enumerate({name(beat): beat for beat in beats}.values(), 1):
         ordinal = beat.row.get("roundware", {}).get("visit")
         visit = next((visit for visit in truth.visits if visit.ordinal == ordinal), None)
@@ -51,10 +50,10 @@ def _heartbeats(truth: SessionTruth, found: list[Landed], interval: int) -> Iter
             continue
         for path, wanted, got in differences(truth.heartbeat(visit, folded, instance), beat.row):
             yield Problem("wrong", name(beat), f"{path}: expected {wanted!r}, got {got!r} (after {folded} records)")
-        apart = ours.get("receivedAt", 0) - last_received.get(ordinal, visit.records[0].received_at)
+        apart = visit.records[folded - 1].at - visit.records[before - 1].at
         if apart < interval:
             yield Problem("heartbeat", name(beat), f"{apart} ms after the one before")
-        last_folded[ordinal], last_received[ordinal] = folded, ours.get("receivedAt", 0)
+        last_folded[ordinal] = folded
 
 
 def _rejects(heard: list[Heard], evidence: Evidence) -> Iterator[Problem]:

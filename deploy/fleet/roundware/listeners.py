@@ -123,6 +123,12 @@ class Listener:
     def forget(self, sound: str) -> None:
         self._call("DELETE", f"/listenevents/{{{sound}}}/", "listenDelete", {})
 
+    def known(self) -> list[str]:
+        """The sounds that began and are not forgotten."""
+        gone = {call.path for call in self.calls if call.kind == "listenDelete"}
+        began = (call.named for call in self.calls if call.kind == "listen")
+        return [sound for sound in began if f"/listenevents/{{{sound}}}/" not in gone]
+
     def session(self) -> Number:
         return Number(as_text=self.make.speaks_digits and self.rng.random() < 0.7)
 

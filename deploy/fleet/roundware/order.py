@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-WINDOW_MS = 5_000
 WAIT_AT_MOST = 10
 
 
@@ -19,7 +18,7 @@ class Step(NamedTuple):
     client_ms: int | None
 
 
-def in_order(steps: Iterable[Step]) -> list[Step]:
+def in_order(steps: Iterable[Step], window_ms: int) -> list[Step]:
     """As they count, each with the moment at which it does: its own, but not before the one that counts before it."""
     counted: list[Step] = []
     waiting: list[Step] = []
@@ -35,7 +34,7 @@ def in_order(steps: Iterable[Step]) -> list[Step]:
             waiting.append(step)
             leave(1)
             continue
-        overdue = [place for place, other in enumerate(waiting, 1) if step.at - other.at > WINDOW_MS]
+        overdue = [place for place, other in enumerate(waiting, 1) if step.at - other.at > window_ms]
         leave(max(overdue, default=0))
         waiting.append(step)
         waiting.sort(key=lambda one: (one.client_ms, one.offset))

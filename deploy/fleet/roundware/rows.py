@@ -52,7 +52,8 @@ _METRE_TOLERANCE = 0.001
 class Session:
     """What a session is, in all its visits: told once, at its creation."""
 
-    def __init__(self, first: Heard) -> None:
+    def __init__(self, first: Heard, window_ms: int) -> None:
+        self.window_ms = window_ms
         self.sid = first.sid
         self.made = first.made
         self.zone: str = first.made.get("timezone", "0000")
@@ -92,7 +93,7 @@ def close_row(session: Session, visit: Visit, received_at: int, changes: list[He
     ending = visit.ending
     assert ending is not None
     document = _row(session, visit, "session-close", ending.at, received_at)
-    frame = Frame(visit.began_at, ending.at, session.zone)
+    frame = Frame(visit.began_at, ending.at, session.zone, session.window_ms)
     _fill(document, session, visit, [*visit.records, *changes], frame)
     document["mediabeat"] |= {"final": True, "closeReason": ending.reason, "endedAt": ending.at}
     if ending.closed_at is not None:
@@ -105,7 +106,13 @@ def heartbeat_row(session: Session, visit: Visit, folded: int) -> Document:
     records = visit.records[:folded]
     newest = records[-1]
     document = _row(session, visit, "heartbeat", newest.at, newest.received_at)
-    _fill(document, session, visit, records, Frame(visit.began_at, newest.at, session.zone, is_over=False))
+    _fill(
+        document,
+        session,
+        visit,
+        records,
+        Frame(visit.began_at, newest.at, session.zone, session.window_ms, is_over=False),
+    )
     document["mediabeat"] |= {"final": False, "endedAt": newest.at}
     return document
 
@@ -120,7 +127,7 @@ def _row(session: Session, visit: Visit, kind: str, at: int, received_at: int) -
             "sessionId": session.sid,
             "instance": visit.ordinal,
             "revision": 0,
-            "identity": session.identity() or ABSENT,
+            "identity": session.identity(),
             "startedAt": visit.began_at,
             "receivedAt": received_at,
             "source": "roundware",

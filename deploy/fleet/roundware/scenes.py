@@ -43,7 +43,7 @@ def _after(listener: Listener, kind: str, past_idle: float) -> str:
     while past_idle and visits < 4 and rng.random() < (0.3 if visits == 1 else 0.5):
         listener.rest(past_idle)
         visits += 1
-        late = [call.named for call in listener.calls if call.named.startswith("sound")]
+        late = listener.known()
         if late and rng.random() < 0.4:
             listener.heard(rng.choice(late), round(rng.uniform(0.1, 9.0), 3))
         for _ in range(rng.randrange(1, 3)):

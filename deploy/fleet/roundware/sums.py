@@ -20,11 +20,15 @@ Interval = tuple[int, int]
 
 
 class Frame(NamedTuple):
-    """Where a visit lies: `began_at`, `ended_at` in epoch milliseconds; `zone` is the session's timezone."""
+    """Where a visit lies: `began_at`, `ended_at` in epoch milliseconds; `zone` is the session's timezone.
+
+    `window_ms`: how far listen starts and stops that overtook each other may lie apart.
+    """
 
     began_at: int
     ended_at: int
     zone: str
+    window_ms: int
     is_over: bool = True
 
 
@@ -87,7 +91,7 @@ def listening_of(records: Iterable[Heard], frame: Frame) -> Listening:
             steps.append(Step(record.at, record.offset, kind == "play", client_ms))
     heard = Listening([], [], bool(steps), set())
     since: int | None = None
-    for step in in_order(steps):
+    for step in in_order(steps, frame.window_ms):
         if step.is_start:
             since = step.at if since is None else since
             continue

@@ -19,8 +19,8 @@ class Heard:
     """One accepted request as it stands in the log.
 
     `received_at` is the door's clock, `arrived_at` = min(received_at, append time + 2 s), `clock` the highest of these
-    on the partition so far, `at` the highest of the session so far; all in epoch milliseconds. `sent`: the client's
-    document. `made`: the door's.
+    of the dialect on the partition so far, `at` the highest of the session so far; all in epoch milliseconds. `sent`:
+    the client's document, empty where it says nothing that matters. `made`: the door's.
     """
 
     sid: str
@@ -45,9 +45,9 @@ def read_partition(partition: int, records: Iterable[StoredRecord]) -> list[Hear
             continue
         envelope = orjson.loads(record.value)
         arrived_at = min(envelope["receivedAt"], record.timestamp + APPEND_TIME_SLACK_MS)
-        clock = max(clock, arrived_at)  # of all that is on the partition, whichever dialect
         if envelope["source"] != "roundware":
-            continue
+            continue  # another dialect, with a clock of its own
+        clock = max(clock, arrived_at)
         made = envelope["event"]
         heard.append(
             Heard(
@@ -60,7 +60,7 @@ def read_partition(partition: int, records: Iterable[StoredRecord]) -> list[Hear
                 at=arrived_at,
                 kind=made["kind"],
                 number=made["id"],
-                sent=made["sent"],
+                sent=made["sent"] or {},
                 made=made,
             )
         )

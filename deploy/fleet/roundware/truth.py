@@ -21,7 +21,7 @@ class SessionTruth:
     """What must come out of one session. `horizon`: how far the lane's clock is taken to have come, epoch ms."""
 
     def __init__(self, heard: Sequence[Heard], timeouts: Timeouts, horizon: int) -> None:
-        self.session = Session(heard[0])
+        self.session = Session(heard[0], timeouts.window)
         self.visits = visits_of(heard, timeouts.idle, horizon)
         self.rows: list[Expected] = []
         self.rejects: list[Reject] = []

@@ -23,7 +23,7 @@ class Ending:
 class Visit:
     """`records` in log order. `later`: changes, in the next visit, of listen events that began in this one.
 
-    `strays`: offsets of changes of listen events that began neither in this visit nor in the one before.
+    `strays`: offsets of changes of listen events that are known neither of this visit nor of the one before.
     """
 
     ordinal: int
@@ -37,7 +37,10 @@ class Visit:
         return self.records[0].at
 
     def holds(self, listen: int) -> bool:
-        return any(record.kind == "listen" and record.number == listen for record in self.records)
+        """Whether that listen event began in this visit and was not deleted since."""
+        began = any(record.kind == "listen" and record.number == listen for record in self.records)
+        changes = (record for record in (*self.records, *self.later) if record.kind == "listenDelete")
+        return began and not any(record.made["listen"] == listen for record in changes)
 
 
 def visits_of(heard: Iterable[Heard], idle_ms: int, horizon: int) -> list[Visit]:
@@ -53,11 +56,11 @@ def visits_of(heard: Iterable[Heard], idle_ms: int, horizon: int) -> list[Visit]
         if not visits or visits[-1].ending is not None:
             visits.append(Visit(len(visits) + 1))
         visit = visits[-1]
+        if record.kind in ("listenChange", "listenDelete"):
+            _note_change(visits, record)
         visit.records.append(record)
         if readings.type_of(record) == "session.end":
             visit.ending = Ending("explicit", record.at, None)
-        if record.kind in ("listenChange", "listenDelete"):
-            _note_change(visits, record)
     if visits and visits[-1].ending is None:
         visits[-1].ending = _ended(visits[-1], horizon, idle_ms)
     return visits
@@ -77,7 +80,7 @@ def _ended(visit: Visit, clock: int, idle_ms: int) -> Ending | None:
     stoptime = stoptime_ms(visit)
     if stoptime is not None:
         deadline = max(stoptime, visit.began_at)
-        return Ending("client", deadline, stoptime) if clock > deadline else None
+        return Ending("client", deadline, deadline) if clock > deadline else None
     last = visit.records[-1].at
     if clock <= last + idle_ms:
         return None
