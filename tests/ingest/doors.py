@@ -137,6 +137,7 @@ async def open_door(
     clock: StoppedClock | None = None,
     way: str | None = None,
     tls: bool = False,
+    shutdown_seconds: float = 5.0,
     **rules: Any,
 ) -> AsyncIterator[OpenDoor]:
     log = log or MemoryLog()
@@ -144,7 +145,7 @@ async def open_door(
     keys, closed = SessionKeys(secrets), ClosedSessions(LIFETIME_MS)
     collector = Collector(log, keys, closed, Rules(**rules), clock)
     app = make_app(collector, bearing)
-    runner = DoorRunner(app, connection=WAYS[way or Opening.way](app[DOOR]), shutdown_timeout=5)
+    runner = DoorRunner(app, connection=WAYS[way or Opening.way](app[DOOR]), shutdown_timeout=shutdown_seconds)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context() if tls else None)
     await site.start()

@@ -78,6 +78,14 @@ def test_streams_drawn_at_random_are_answered_alike(pair):
         pair.assert_alike(data, [chance.randrange(len(data) + 1) for _ in range(chance.randrange(4))])
 
 
+def test_requests_of_every_kind_are_answered_alike_over_tls():
+    with pair_of_doors(tls=True) as pair:
+        for name in NAMES:
+            data = pair.messages["a play"] + pair.messages[name] + pair.messages["a start"] + pair.close
+            assert pair.assert_alike(data).count(b"HTTP/1.1 ") == 4, name
+            pair.assert_alike(data, range(0, len(data), 400))
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_common_requests_that_were_tampered_with_are_answered_alike(pair, data):

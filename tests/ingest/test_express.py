@@ -92,6 +92,19 @@ async def test_what_is_odd_goes_to_aiohttp_untouched_and_the_connection_comes_ba
     assert_reconciled(door)
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_one_connection_comes_back_after_each_odd_request(tls):
+    async with open_door(way="short", tls=tls) as door, door.connect() as client:
+        sid, closed, counts = door.keys.mint(NOW), door.keys.mint(NOW), door.collector.counts
+        door.closed.add(closed, NOW)
+        for number, name in enumerate(ODD, start=1):
+            await client.ask(messages(sid, closed)[name])
+            for _ in range(3):
+                assert (await client.ask(play(sid))).status == 204
+            assert counts.ordinary == number, name
+        assert counts.received == 4 * len(ODD)
+
+
 async def test_answers_stay_in_order_behind_one_that_waits_for_the_log():
     log = HeldLog()
     async with open_door(log, way="short") as door, door.connect() as client:
