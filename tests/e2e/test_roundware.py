@@ -111,21 +111,23 @@ def test_a_whole_run_is_answered_and_reported(mediabeat: Running) -> None:
     assert {beat["mediabeat"]["final"] for beat in beats} == {False}
 
 
-def test_an_event_after_the_limit_opens_a_second_visit(mediabeat: Running) -> None:
-    """Vector 40; and a change of what was heard in the visit before revises it."""
+def test_what_comes_after_the_limit_opens_a_second_visit_and_may_revise_the_first(mediabeat: Running) -> None:
+    """Vector 40, in the old client's way: no slashes, numbers as text."""
     client = registered(mediabeat, "comes back")
     number = client.session()
-    play = client.post("listenevents", starttime="2022-01-02T03:04:05Z", session=number, asset=7)
-    client.post("events", session_id=str(number), event_type="stop_session")
     sid = f"r:{number}"
-    assert [row["mediabeat"]["closeReason"] for row in mediabeat.rows("session-close", sid=sid, count=1)] == [
-        "explicit"
-    ]
-    client.told("PATCH", f"listenevents/{play['id']}/", {"duration_in_seconds": 0})
+    play = client.post("listenevents", starttime="2022-01-02T03:04:05Z", session=str(number), asset=7)
+    client.post("events", session_id=str(number), event_type="heartbeat")
+    [first] = mediabeat.rows("session-close", sid=sid, count=1)
+    assert first["roundware"]["flags"][0] == "estimated"
+
+    client.told("PATCH", f"listenevents/{play['id']}", {"duration_in_seconds": "0"})
+    client.post("events", session_id=str(number), event_type="stop_session")
     rows = mediabeat.rows("session-close", sid=sid, count=3)
     assert [row["_id"] for row in rows] == [f"{sid}:session-close:{which}" for which in ("1:0", "1:1", "2:0")]
-    assert [row["roundware"]["assetSeconds"] for row in rows[1:]] == [0, 0]
+    assert [row["mediabeat"]["closeReason"] for row in rows] == ["timeout", "timeout", "explicit"]
     assert rows[1]["roundware"]["assets"] == [{"asset": 7, "plays": 1, "seconds": 0, "estimated": 0}]
+    assert rows[2]["roundware"]["eventsByType"] == {"item.end": 1, "session.end": 1}
 
 
 def listed(client: Client, path: str) -> list[int]:
