@@ -106,7 +106,7 @@ class ExpressConnection(Connection):
 
     def _take(self, data: bytes) -> None:
         """Take every common request that is whole; then keep what is not whole yet, or hand over what is not common."""
-        turns = self._turns
+        way, turns = self._way, self._turns
         while data:
             if len(turns) >= MAX_TURNS:
                 self._write_answers(are_all=False)
@@ -114,20 +114,23 @@ class ExpressConnection(Connection):
                 self._rest = data
                 break
             head = self._head
-            if head is None or not data.startswith(head.raw):
-                end = data.find(_HEAD_END) + len(_HEAD_END)
-                if end < len(_HEAD_END) and len(data) <= MAX_HEAD_BYTES:
-                    self._await_more(data)
-                    break
-                head = self._head_of(data, end)
-                if head is None:
-                    self._hand_over(data)
-                    break
-            whole = head.whole
+            if head is not None and data.startswith(head.raw):
+                end, whole = head.end, head.whole
+            elif (framed := self._framed(data)) is not None:
+                head, end, whole = framed
+            else:
+                break
             if len(data) < whole:
                 self._await_more(data)
                 break
-            turn = self._turn_of(head, data[head.end : whole])
+            body = data[end:whole]
+            if head.kind == EVENT:
+                assert self._address is not None
+                turn = way.event(self, self._address, body)
+            elif head.kind == START:
+                turn = way.start(self, body, self._peer)
+            else:
+                turn = way.preflight(self, head)
             if turn is None:
                 self._hand_over(data)
                 break
@@ -142,29 +145,34 @@ class ExpressConnection(Connection):
         if self._rest:
             self._hold_if_needed()
 
-    def _head_of(self, data: bytes, end: int) -> Head | None:
-        """What the first `end` bytes ask, if they are a head that leads this way; it is remembered."""
-        known = self._head
-        head = known.again(data) if known is not None else None
-        if head is None:
-            head = self._way.heads.read(data[:end])
-        if head is None or head.length > self._way.max_event_bytes:
+    def _framed(self, data: bytes) -> tuple[Head, int, int] | None:
+        """The head at the beginning of `data`, where it ends, and where its body does.
+
+        None, once `data` waits for more or is handed over. A head that leads this way is remembered.
+        """
+        head, way = self._head, self._way
+        ends = head.ends_in(data) if head is not None else None
+        if head is not None and ends is not None and ends[1] - ends[0] <= way.max_event_bytes:
+            return head, *ends
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        if end < len(_HEAD_END) and len(data) <= MAX_HEAD_BYTES:
+            self._await_more(data)
             return None
+        head = way.heads.read(data[:end])
+        if head is None or head.length > way.max_event_bytes or not self._leads(head):
+            self._hand_over(data)
+            return None
+        self._head = head
+        return head, head.end, head.whole
+
+    def _leads(self, head: Head) -> bool:
+        """Whether the id is ours, where there is one; what it means is remembered."""
         if head.kind == EVENT and (self._address is None or self._address.sid != head.sid):
             address = self._way.address(head.sid, self._peer)
             if address is None:
-                return None
+                return False
             self._address = address
-        self._head = head
-        return head
-
-    def _turn_of(self, head: Head, body: bytes) -> Turn | None:
-        if head.kind == EVENT:
-            assert self._address is not None
-            return self._way.event(self, self._address, body)
-        if head.kind == START:
-            return self._way.start(self, body, self._peer)
-        return self._way.preflight(self, head)
+        return True
 
     def _await_more(self, data: bytes) -> None:
         self._rest = data
@@ -215,6 +223,14 @@ class ExpressConnection(Connection):
 
     def answered(self) -> None:
         """Write the answers whose turn it is, and go on with what waited for them."""
+        turns = self._turns
+        if len(turns) == 1 and not (self._rest or self._is_held or self._leaving or self._shut or self._way.draining):
+            answer = turns[0].answer
+            if answer is not None and self.transport is not None:  # nearly all: one asked, and nothing behind it
+                turns.clear()
+                self.transport.write(answer)
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            return
         if self._write_answers(are_all=not self._rest) and (self._rest or self._is_held or self._leaving or self._shut):
             self._go_on()
 

@@ -48,15 +48,16 @@ class Head:
         self.end = len(raw)
         self.whole = self.end + self.length
 
-    def again(self, data: bytes) -> "Head | None":
-        """The head with which `data` begins, if it differs from this one in its Content-Length alone."""
+    def ends_in(self, data: bytes) -> tuple[int, int] | None:
+        """Where head and body end in `data`, if that begins with this head or with one of another Content-Length."""
         first = len(self.before)
+        if not first or not data.startswith(self.before):
+            return None
         behind = data.find(b"\r", first, first + _LENGTH_DIGITS + 1)
-        if behind < 0 or not (first and data.startswith(self.before) and data.startswith(self.after, behind)):
+        if behind < 0 or not data.startswith(self.after, behind) or not _LENGTH(data, first, behind):
             return None
-        if not _LENGTH(data, first, behind):
-            return None
-        return Head(self.kind, self.sid, self.asked, data[: behind + len(self.after)], (first, behind))
+        end = behind + len(self.after)
+        return end, end + int(data[first:behind])
 
 
 class Heads:
