@@ -97,15 +97,28 @@ async def take_account(stage: Stage) -> Account:
         account.answers.update(journal.statuses)
     await _count_events(stage, journals, account)
     await _count_rows(stage, account)
+    if verdict.problems:
+        await _keep_evidence(stage)
     return account
+
+
+async def _keep_evidence(stage: Stage) -> None:
+    """Beside the logs, what the topics held: the brokers' data go with the run."""
+    path = stage.home / "topics.jsonl"
+    with path.open("wb") as lines:
+        async for record in _committed(stage, [topics.EVENTS.name, topics.REJECTS.name, *ROW_TOPICS]):
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            value = orjson.Fragment(record.value)
+            lines.write(orjson.dumps({**place, "timestamp": record.timestamp, "value": value}) + b"\n")
+    print(f"what the topics held: {path}", flush=True)
 
 
 async def _count_events(stage: Stage, journals: Iterable[Journal], account: Account) -> None:
     logged: Counter[tuple[str, Any]] = Counter()
     elements: dict[str, set[int]] = defaultdict(set)
     sizes: dict[str, int] = {}
-    async for _, value in _committed(stage, [topics.EVENTS.name]):
-        envelope = orjson.loads(value)
+    async for record in _committed(stage, [topics.EVENTS.name]):
+        envelope = orjson.loads(record.value)
         account.events += 1
         logged[envelope["sid"], orjson.dumps(envelope["event"])] += 1
         if envelope["source"] == "batch":
@@ -123,8 +136,8 @@ async def _count_events(stage: Stage, journals: Iterable[Journal], account: Acco
 async def _count_rows(stage: Stage, account: Account) -> None:
     ids: Counter[str] = Counter()
     chains: dict[str, list[int]] = defaultdict(list)
-    async for _, value in _committed(stage, ROW_TOPICS):
-        row = orjson.loads(value)
+    async for record in _committed(stage, ROW_TOPICS):
+        row = orjson.loads(record.value)
         ids[row["_id"]] += 1
         ours = row["mediabeat"]
         account.rows[ours["kind"]] += 1
@@ -134,7 +147,7 @@ async def _count_rows(stage: Stage, account: Account) -> None:
     account.broken_chains = [name for name, revisions in chains.items() if revisions != list(range(len(revisions)))]
 
 
-async def _committed(stage: Stage, names: list[str]) -> AsyncIterator[tuple[str, bytes]]:
+async def _committed(stage: Stage, names: list[str]) -> AsyncIterator[Any]:
     """Every committed record of these topics, each partition's in offset order."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=stage.cluster.bootstrap,
@@ -148,9 +161,9 @@ async def _committed(stage: Stage, names: list[str]) -> AsyncIterator[tuple[str,
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         while [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
-            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+            for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     if record.value is not None:
-                        yield tp.topic, record.value
+                        yield record
     finally:
         await consumer.stop()

@@ -79,7 +79,7 @@ class Stage:
         self.workers: dict[str, Process] = {}
         self.died: list[str] = []
         """Processes that ended although nobody had killed or stopped them."""
-        self._home = home
+        self.home = home
         self._numbers = itertools.count()  # a name that was removed is not given again
         self._urls: list[str] = []
         self._voyages: list[Process] = []
@@ -90,7 +90,7 @@ class Stage:
         name = f"door-{len(self.doors)}"
         flags = ["--port", str(port), "--admin-port", str(admin_port), "--secret", SECRET]
         flags += ["--grace", str(self.scale.grace)]
-        door = Process(name, ["ingest", "--bootstrap", self.cluster.bootstrap, *flags], self._home)
+        door = Process(name, ["ingest", "--bootstrap", self.cluster.bootstrap, *flags], self.home)
         self._urls.append(f"http://127.0.0.1:{port}")
         self.doors[name] = door
         door.start()
@@ -100,7 +100,7 @@ class Stage:
         name = f"worker-{next(self._numbers)}"
         flags = ["--slot", name, "--group", self.group, "--admin-port", "0", *self.scale.flags()]
         module = MEDIABEAT if fault is None else (FAULTY_WORKER, fault)
-        worker = Process(name, ["worker", "--bootstrap", self.cluster.bootstrap, *flags], self._home, module)
+        worker = Process(name, ["worker", "--bootstrap", self.cluster.bootstrap, *flags], self.home, module)
         self.workers[name] = worker
         worker.start()
         return worker
@@ -143,7 +143,7 @@ class Stage:
 
     def complaints(self) -> list[str]:
         """What doors and workers, in all their lives, have written of failures that nobody has answered."""
-        logs = sorted([*self._home.glob("door-*.log"), *self._home.glob("worker-*.log")])
+        logs = sorted([*self.home.glob("door-*.log"), *self.home.glob("worker-*.log")])
         lines = [(log.name, line) for log in logs for line in log.read_text(errors="replace").splitlines()]
         return [f"{name}: {line[:1_000]}" for name, line in lines if any(text in line for text in COMPLAINTS)]
 
@@ -154,12 +154,12 @@ class Stage:
     async def _sail(self, wanted: asyncio.Event) -> None:
         while wanted.is_set():
             number = len(self._voyages)
-            journal = self._home / f"journal-{number}.jsonl"
+            journal = self.home / f"journal-{number}.jsonl"
             flags = [flag for url in self._urls for flag in ("--url", url)]
             flags += ["--sessions", str(self.scale.voyage_sessions), "--rate", str(self.scale.rate / FLEETS)]
             flags += ["--seed", str(self.seed * 1000 + number), "--at-once", str(max(1, self.scale.at_once // FLEETS))]
             voyage = Process(
-                f"fleet-{number}", ["fleet", *flags, *self.scale.flags(), "--journal", str(journal)], self._home
+                f"fleet-{number}", ["fleet", *flags, *self.scale.flags(), "--journal", str(journal)], self.home
             )
             self._voyages.append(voyage)
             voyage.start()
