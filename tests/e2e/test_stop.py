@@ -34,8 +34,8 @@ async def stopped_amid(process: Running, pipelines: list[Pipeline], answers: int
 @pytest.mark.parametrize("tls", [PLAIN, ENCRYPTED], ids=["plain", "tls"])
 def test_a_stop_amid_pipelines_of_common_and_odd_requests(tmp_path: Path, tls: tuple[str, ...]) -> None:
     pipelines = [Pipeline(seed) for seed in range(8)]
-    with running(tmp_path / "data", "--grace-stop", "8", *tls) as process:
-        assert asyncio.run(stopped_amid(process, pipelines, 2_000)) == 0
+    with running(tmp_path / "data", "--grace-stop", "6", *tls) as process:
+        assert asyncio.run(stopped_amid(process, pipelines, 600)) == 0
         said = (tmp_path / "data.log").read_text()
         assert "cut short" not in said
         assert "Traceback" not in said
