@@ -158,7 +158,7 @@ def worker_figures(counts: worker.Counts) -> tuple[Figure, ...]:
         ("open_visits", "visits_open", "Visits of Roundware sessions now open."),
         ("waiting", "events_waiting", "Events now in a reorder window."),
         ("warm_drafts", "sessions_unpacked", "Sessions kept unpacked for their next event."),
-        ("lag_records", "lag_records", "Records read and not committed yet."),
+        ("lag_records", "lag_records", "Records on the log that are not committed yet."),
         ("lag_seconds", "lag_seconds", "Age of the newest committed record while records follow it."),
     )
     return (

@@ -78,6 +78,23 @@ def test_every_counter_of_a_door_has_a_metric() -> None:
     assert len(numbers) >= 8
 
 
+@pytest.mark.parametrize(
+    ("asked", "figures"),
+    [
+        (
+            "requests_accepted requests_rejected requests_failed append_outcomes_unknown",
+            door_figures(DoorCounts(), int),
+        ),
+        (
+            "lag_records lag_seconds sessions_open rows_written commits fences restores commit_outcomes_unknown",
+            worker_figures(WorkerCounts()),
+        ),
+    ],
+)
+def test_what_dashboards_ask_for_is_there_under_its_name(asked: str, figures: tuple[Figure, ...]) -> None:
+    assert {figure.name for figure in figures} >= {f"mediabeat_{name}" for name in asked.split()}
+
+
 def test_no_metric_has_two_meanings() -> None:
     names = [figure.name for figure in (*door_figures(DoorCounts(), int), *worker_figures(WorkerCounts()))]
 
