@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from deploy.admin import Readiness, Where, listen, listen_admin, make_admin, url_of
 from deploy.door_line import Line
-from deploy.embedded import wall_clock
 from deploy.failure import Failure
+from deploy.front_door import FrontDoor
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_log import door_log, lane_group
 from deploy.kafka_settings import kafka_clients
@@ -29,17 +29,10 @@ from deploy.process import (
 )
 from deploy.settings import Settings
 from deploy.slots import Slot, SlotTaken, lock_directory, take_slot
-from deploy.telemetry import Figure, door_figures, make_registry, worker_figures
+from deploy.telemetry import Figure, make_registry, worker_figures
 from deploy.topic_admin import TopicsUnfit, partitions_of_all
-from deploy.wiring import make_worker, roundware_room, rules_of_door
-from ingest.app import DOOR, Bearing, make_app
-from ingest.closed_sessions import ClosedSessions
-from ingest.collector import Collector
-from ingest.express import short_way
-from ingest.framing import DoorRunner
+from deploy.wiring import make_worker
 from ingest.kafka import KafkaLog
-from ingest.roundware.routes import add_roundware
-from ingest.session_id import SessionKeys
 from processors.worker import Worker
 from schemas.records import LogUnavailable
 
@@ -105,38 +98,23 @@ async def _serve_door(
         await _ready_topics(clients, settings)
         log = await _opened(stack.enter_async_context(door_log(clients)))
 
-        closed = ClosedSessions(settings.session_cap_ms + settings.grace_ms)
-        collector = Collector(log, SessionKeys(settings.secret), closed, rules_of_door(settings), wall_clock)
-        stack.callback(collector.close)
-        app = make_app(collector, Bearing(peer_privacy=settings.peer_privacy))
-        room = roundware_room(settings, collector, log, settings.secret)
-        add_roundware(app, room)
+        door = FrontDoor(settings, log, settings.secret)
+        stack.callback(door.collector.close)
 
-        readiness = Readiness(app[DOOR].unready, room.unready)
-        figures = (door_figures(collector.counts, lambda: len(closed)), _log_figures(log))
+        readiness = Readiness(*door.unready())
+        figures = (door.figures(), _log_figures(log))
         await stack.enter_async_context(operator.telling(readiness, make_registry(*figures)))
         give_up = partial(cut_short_after, settings.grace_stop_ms / 1000)
-        stop = operator.stop_event(readiness.stop, app[DOOR].drain, give_up)
+        stop = operator.stop_event(readiness.stop, door.drain, give_up)
 
-        following = asyncio.create_task(closed.follow(log, wall_clock), name="following closed sessions")
-        listing = asyncio.create_task(room.follow(log), name="following Roundware sessions")
-        stack.push_async_callback(_cancelled, following, listing)
-        quarter = settings.grace_stop_ms / 4000
-        door = DoorRunner(app, connection=short_way(app[DOOR]), access_log=None, shutdown_timeout=quarter)
-        serving_door = serving(
-            door,
-            door_socket,
-            tls,
-            in_flight=lambda: collector.counts.in_flight,
-            drain_seconds=quarter,
-            linger_seconds=quarter,
-        )
-        await stack.enter_async_context(serving_door)
+        following = door.follow()
+        stack.push_async_callback(_cancelled, *following)
+        await stack.enter_async_context(door.serving(door_socket, tls, linger=True))
 
         if await until_ready(readiness, stop):
             calm_collector()
             operator.ready()
-        await until_stopped(stop, (following, listing))
+        await until_stopped(stop, following)
 
 
 async def run_worker(settings: Settings, announce: Callable[[Where], object]) -> None:

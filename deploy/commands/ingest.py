@@ -7,6 +7,7 @@ import argparse
 import logging
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -67,12 +68,23 @@ def _supervise(arguments: argparse.Namespace, settings_given: Settings) -> None:
 
 
 def _serve_forks(settings_given: Settings, channel: int) -> None:
-    from deploy import wiring_kafka
+    from deploy import front_door, wiring_kafka
 
-    def run_door(number: int, listening: socket.socket, line: socket.socket) -> None:  # noqa: ARG001
-        loop.run(wiring_kafka.run_supervised(settings_given, listening, line))
+    front_door.rules_of_door(settings_given)  # what it compiles is compiled once
+
+    def run_door(number: int, listening: socket.socket, line: socket.socket) -> None:
+        loop.run(wiring_kafka.run_supervised(settings_of_door(settings_given, number), listening, line))
 
     fork_server.serve(socket.socket(fileno=channel), run_door)
+
+
+def settings_of_door(settings_given: Settings, number: int) -> Settings:
+    """Where the first door's place in Roundware numbers was given, the others take the next ones."""
+    from ingest.roundware.numbers import DOORS
+
+    if settings_given.roundware_door is None:
+        return settings_given
+    return replace(settings_given, roundware_door=(settings_given.roundware_door + number) % DOORS)
 
 
 def _count(text: str) -> int:
