@@ -14,7 +14,8 @@ _HEAD: Final = re.compile(
     rb"((?:[A-Za-z][A-Za-z0-9-]*: [\x20-\x7e]*\r\n){1,60})\r\n"
 ).fullmatch
 _EVENT_LINE: Final = re.compile(rb"POST " + _SESSIONS + rb"/([0-9a-f]{64})/events HTTP/1\.1\r\n").match
-_HOST: Final = re.compile(rb"[a-z0-9.-]+(?::[0-9]{1,5})?").fullmatch
+# A proxy may call a group of doors what no name service would.
+_HOST: Final = re.compile(rb"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 _LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,7}").fullmatch
 _LENGTH_LINE: Final = re.compile(rb"\r\n(?i:content-length): (0|[1-9][0-9]{0,7})(?=\r\n)").search
 _LENGTH_DIGITS: Final = 8
