@@ -4,9 +4,8 @@ A session's number is good for ever, so nothing is ever refused for being late: 
 the next one. Pure: time comes in as values, in epoch milliseconds; what is to be written goes out as `Effects`.
 """
 
-from typing import NamedTuple
-
 from processors.roundware import noting, rows
+from processors.roundware.arrival import Arrival
 from processors.roundware.effects import Effects
 from processors.roundware.reading import END, ITEM_DELETE, ITEM_END, ITEM_START, START, type_of
 from processors.roundware.rules import MAX_PLAYS, MAX_REVISIONS, SHARED_DEVICE, STOPTIME_WITHIN_MS, RoundwareRules
@@ -15,18 +14,6 @@ from processors.roundware.visit import Play, Visit
 from schemas import roundware
 from schemas.reports import CloseReason
 from schemas.roundware import Document, Event, Listen, ListenChange, ListenDelete, Session
-
-
-class Arrival(NamedTuple):
-    """A record as it reached the lane: `received` is what clocks go by, `received_at` what the door said.
-
-    `sent` is a digest of what the client sent.
-    """
-
-    document: Document
-    received: int
-    received_at: int
-    sent: str
 
 
 def take(state: State, arrival: Arrival, rules: RoundwareRules) -> Effects | None:
@@ -38,7 +25,7 @@ def take(state: State, arrival: Arrival, rules: RoundwareRules) -> Effects | Non
     at = max(arrival.received, state.at)
     if at > state.deadline(rules) and state.at:
         _expire(state, rules, effects)
-    state.at = max(at, state.at)
+    state.at = at
     state.received_at = arrival.received_at
     if isinstance(document, Session) or state.told is None:
         state.told = told_by(document)

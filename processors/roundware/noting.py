@@ -62,5 +62,5 @@ def _place(visit: Visit, place: tuple[float, float]) -> None:
     if visit.last_position is None:
         visit.first_position = place
     else:
-        visit.meters += meters(visit.last_position, place)
+        visit.meters = round(visit.meters + meters(visit.last_position, place), 3)
     visit.last_position = place

@@ -6,7 +6,6 @@ Pure: records and time come in as values, records to write go out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final
 
 from processors.counts import Counts
@@ -15,8 +14,8 @@ from processors.fold import Poisoned
 from processors.outcome import Outcome
 from processors.rejects import Code
 from processors.roundware import machine, packed
+from processors.roundware.arrival import Arrival, read
 from processors.roundware.effects import Effects
-from processors.roundware.machine import Arrival
 from processors.roundware.rules import RoundwareRules
 from processors.roundware.schedule import Schedule
 from processors.roundware.session import Kind, State
@@ -31,8 +30,6 @@ TOMBSTONES_A_TRANSACTION: Final = 20_000
 """Of what lists no longer show: a session that is forgotten may bury more than a thousand."""
 AHEAD_MS: Final = 2_000
 """A door's clock is believed up to this far beyond the log's append time."""
-_DIGEST_BYTES: Final = 8
-_NOT_OURS: Final = "not a record of a Roundware session under its own key"
 
 
 @dataclass(slots=True)
@@ -41,6 +38,7 @@ class Draft:
 
     state: State
     was: Kind | None
+    has_folded: bool = False
     struck: bool = False
 
 
@@ -120,7 +118,9 @@ class RoundwareTable:
             except MemoryError:
                 raise
             except Exception as error:
-                raise Poisoned(sid, None) from error
+                if sid not in self._excluded_sids:
+                    raise Poisoned(sid, None) from error
+                # Not even what is left of it can be written: its committed state stands.
         return self._outcome.records
 
     def commit(self) -> None:
@@ -170,7 +170,8 @@ class RoundwareTable:
             if draft.was is not None:
                 self._outcome.add_state(state.sid, None)
             return None
-        self._effect(machine.heartbeat(state, self._rules))
+        if draft.has_folded:
+            self._effect(machine.heartbeat(state, self._rules))
         current = packed.pack(state, self._rules, self._clock)
         self._outcome.add_state(state.sid, current)
         return current
@@ -191,12 +192,11 @@ class RoundwareTable:
             return False
         self._outcome.consumed += 1
         try:
-            document = _document(record, envelope)
+            arrival = read(record.key, envelope, received)
         except Undecodable as error:
             self._outcome.add_reject(Code.UNDECODABLE, str(error), record.offset, envelope)
-            return True
-        sent = _digest(document, envelope.event)
-        self._arrive(Arrival(document, received, envelope.received_at, sent), record.offset, envelope)
+        else:
+            self._arrive(arrival, record.offset, envelope)
         return True
 
     def _arrive(self, arrival: Arrival, offset: int, envelope: Envelope) -> None:
@@ -215,6 +215,7 @@ class RoundwareTable:
         if effects is None:
             self._outcome.duplicates += 1
             return
+        draft.has_folded = True
         self._outcome.folded += 1
         self._effect(effects)
         self._schedule.at_latest(sid, draft.state.deadline(self._rules))
@@ -250,7 +251,8 @@ class RoundwareTable:
         """The machine raised on something of this session."""
         try:
             draft = self._draft(sid)
-        except (ValueError, TypeError, LookupError):  # its very state cannot be read: then nothing can be noted in it
+        except (Undecodable, ValueError, TypeError, LookupError, AttributeError):
+            # Its very state cannot be read, so nothing can be noted in it.
             return
         if draft is None or (once and draft.struck):
             return
@@ -303,23 +305,3 @@ class RoundwareTable:
         if draft.state.kind is not Kind.GONE:
             self._schedule.at_latest(sid, draft.state.deadline(self._rules))
         return True
-
-
-def _document(record: StoredRecord, envelope: Envelope) -> roundware.Document:
-    """The document of a record. Undecodable for any that is not of the session its key names."""
-    document = roundware.decode(envelope.event)
-    sid = roundware.session_key(document.session)
-    if envelope.source != roundware.SOURCE or envelope.sid != sid or record.key != sid.encode() or document.session < 0:
-        raise Undecodable(_NOT_OURS)
-    return document
-
-
-def _digest(document: roundware.Document, body: bytes) -> str:
-    """What tells an event from others: its type, and what its client sent, byte for byte. Empty for anything else.
-
-    The first `,"sent":` is the door's: every string before it is escaped, so none can hold an unescaped quote.
-    """
-    if not isinstance(document, roundware.Event):
-        return ""
-    _, _, sent = body.partition(b',"sent":')
-    return blake2b(document.event_type.encode() + b"\0" + sent, digest_size=_DIGEST_BYTES).hexdigest()
