@@ -20,6 +20,11 @@ from schemas.records import LogUnavailable
 REQUEST_TIMEOUT_MS: Final = 3_000
 LONG_POLL_MS: Final = 250
 SHORT_POLL_MS: Final = 10
+LITTLE_BYTES: Final = 64 * 1024
+BREATH_SECONDS: Final = 0.005
+"""After an answer with little in it the next question waits so long: under a steady trickle there would be one for
+every few records, each dearer than a hundred of them."""
+
 LOOK_SECONDS: Final = 0.5
 """How soon a change of leaders is seen."""
 
@@ -157,18 +162,20 @@ class Tail:
                 continue
             try:
                 # A full cursor may be emptied any moment: then it should not wait for the others' long poll.
-                well = await self._fetch(node, hungry, LONG_POLL_MS if len(hungry) == len(led) else SHORT_POLL_MS)
+                size = await self._fetch(node, hungry, LONG_POLL_MS if len(hungry) == len(led) else SHORT_POLL_MS)
             except KafkaError:
-                well = False
+                size = None
             except Exception:
                 logger.exception("reading from broker %d failed", node)
-                well = False
-            if not well:
+                size = None
+            if size is None:
                 self._client.force_metadata_update()
                 await asyncio.sleep(0.05)
+            elif 0 < size < LITTLE_BYTES:
+                await asyncio.sleep(BREATH_SECONDS)
 
-    async def _fetch(self, node: int, cursors: list[Cursor], wait_ms: int) -> bool:
-        """One request and its answers; False when a partition answered with an error."""
+    async def _fetch(self, node: int, cursors: list[Cursor], wait_ms: int) -> int | None:
+        """One request and its answers: how many bytes came; None when a partition answered with an error."""
         assert self._client is not None
         asked = [(cursor, cursor.ahead, cursor.seeks) for cursor in cursors]
         asked_at = wall_ms()
@@ -178,7 +185,9 @@ class Tail:
             # A seek, or a second answer after its leader changed, has made an answer old.
             if answer is not None and self.reads(cursor) and (cursor.ahead, cursor.seeks) == (offset, seeks):
                 cursor.accept(answer, asked_at)
-        return all(answer.error is None for answer in answers.values())
+        if any(answer.error is not None for answer in answers.values()):
+            return None
+        return sum(answer.size for answer in answers.values())
 
 
 async def _know(client: AIOKafkaClient, topic: str) -> None:
