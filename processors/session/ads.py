@@ -7,7 +7,8 @@ import orjson
 from processors.session import flags, playback, reading, stalls
 from processors.session import rows as report
 from processors.session.rules import Rules
-from processors.session.state import COMPLETED, Ads, Session
+from processors.session.sections import Ads
+from processors.session.state import COMPLETED, Session
 from schemas.events import Event
 from schemas.reports import CloseReason, Row
 

@@ -5,7 +5,8 @@ import orjson
 from processors.session import flags, reading
 from processors.session import rows as report
 from processors.session.rules import MAX_REPORTED_BYTES, MAX_REPORTED_CHAPTERS, Rules
-from processors.session.state import Chapters, ClosedChapter, Session
+from processors.session.sections import Chapters, ClosedChapter
+from processors.session.state import Session
 from schemas.events import Event
 from schemas.reports import CloseReason, Row
 

@@ -14,7 +14,8 @@ from processors.session import ads, chapters, clock, flags, packed, playback, pl
 from processors.session import rows as report
 from processors.session import start as start_record
 from processors.session.rules import LAST_TS, PLAYHEAD_LIMIT, Rules
-from processors.session.state import BATCH, COMPLETED, NEVER, SERIAL_LIBRARIES, Session
+from processors.session.sections import NEVER
+from processors.session.state import BATCH, COMPLETED, SERIAL_LIBRARIES, Session
 from schemas import session_ids
 from schemas.events import Envelope, Event, EventType
 from schemas.reports import CloseReason, Row

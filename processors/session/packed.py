@@ -12,7 +12,8 @@ from typing import Final
 
 import orjson
 
-from processors.session.state import SOURCES, Ads, Chapters, ClosedChapter, PlayerState, Quality, Session
+from processors.session.sections import Ads, Chapters, ClosedChapter, PlayerState, Quality
+from processors.session.state import SOURCES, Session
 
 LAYOUT: Final = 1
 
@@ -188,7 +189,7 @@ def _pack_quality(quality: Quality) -> bytes:
         quality.bitrate_changes, quality.errors,
     )  # fmt: skip
     ids = quality.error_ids
-    return head + _section(orjson.dumps(ids) if ids[0] or ids[1] else b"")
+    return head + _section(orjson.dumps(ids) if ids is not None else b"")
 
 
 def _unpack_quality(current: bytes, at: int) -> tuple[Quality, int]:
@@ -199,6 +200,7 @@ def _unpack_quality(current: bytes, at: int) -> tuple[Quality, int]:
         quality.bitrate_changes, quality.errors,
     ) = _QUALITY.unpack_from(current, at)  # fmt: skip
     ids, at = _cut(current, at + _QUALITY.size)
-    player, external = orjson.loads(ids) if ids else ([], [])
-    quality.error_ids = (player, external)
+    if ids:
+        player, external = orjson.loads(ids)
+        quality.error_ids = (player, external)
     return quality, at

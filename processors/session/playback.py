@@ -4,17 +4,8 @@ from typing import Final
 
 from processors.session import flags, progress, stalls
 from processors.session.rules import Rules
-from processors.session.state import (
-    BUFFERING,
-    COMPLETED,
-    INTERRUPTED,
-    NEVER,
-    PAUSED,
-    PLAYING,
-    STARTING,
-    Ads,
-    Session,
-)
+from processors.session.sections import NEVER, Ads
+from processors.session.state import BUFFERING, COMPLETED, INTERRUPTED, PAUSED, PLAYING, STARTING, Session
 from schemas.events import Event, EventType
 from schemas.reports import Row
 

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from processors.session import flags
 from processors.session.rules import MAX_STATE_NAME, MAX_STATES, Rules
-from processors.session.state import NEVER, PlayerState, Session
+from processors.session.sections import NEVER, PlayerState
+from processors.session.state import Session
 from schemas.events import Event
 from schemas.reports import Row
 

@@ -87,7 +87,7 @@ def stretches(session: Session) -> list[tuple[float, float]]:
     """What of the content has been played at least once: (from, to) in seconds, sorted, apart."""
     low, high = max(session.played_from, 0.0), session.played_to
     if not session.played or high <= low:
-        return session.intervals.copy()
+        return list(session.intervals)
     apart = []
     for start, end in session.intervals:
         if end < low or start > high:

@@ -5,7 +5,8 @@ from typing import Any
 
 from processors.session import flags, playback, reading
 from processors.session.rules import MAX_ERROR_ID_BYTES, MAX_ERROR_IDS, NUMBER_LIMIT, Rules
-from processors.session.state import NEVER, Quality, Session
+from processors.session.sections import NEVER, Quality
+from processors.session.state import Session
 from schemas.events import Event
 from schemas.reports import Row
 
@@ -71,8 +72,12 @@ def error(session: Session, event: Event, rules: Rules, _rows: list[Row]) -> Non
         return
     error_id = reading.text(session, sent, MAX_ERROR_ID_BYTES)
     source = qoe.get("media.qoe.errorSource", params.get("media.errorSource", qoe.get("media.qoe.media.errorSource")))
+    if not error_id:
+        return
+    if quality.error_ids is None:
+        quality.error_ids = ([], [])
     known = quality.error_ids[1 if source == "external" else 0]
-    if not error_id or error_id in known:
+    if error_id in known:
         return
     if len(known) == MAX_ERROR_IDS:
         session.flags |= flags.TRUNCATED

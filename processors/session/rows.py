@@ -9,7 +9,8 @@ import orjson
 from processors.session import flags, reading
 from processors.session.clock import is_date
 from processors.session.rules import LAST_TS, Rules
-from processors.session.state import NEVER, Ads, ClosedChapter, Session
+from processors.session.sections import NEVER, Ads, ClosedChapter
+from processors.session.state import Session
 from schemas.reports import CloseReason, Row, RowKind
 
 VERSION: Final = 1

@@ -8,7 +8,8 @@ import orjson
 from processors.session import flags, player_states, progress, reading
 from processors.session import rows as report
 from processors.session.rules import NUMBER_LIMIT, Rules
-from processors.session.state import NEVER, Ads, Quality, Session
+from processors.session.sections import NEVER, Ads, Quality
+from processors.session.state import Session
 from schemas.reports import CloseReason, Row, RowKind
 
 BLOCK_MS: Final = 1_800_000
@@ -138,7 +139,7 @@ def _quality(session: Session) -> dict[str, Any]:
         block["droppedFrames"] = quality.dropped_frames
     if quality.frames_per_second != NEVER:
         block["framesPerSecond"] = reading.half_up(quality.frames_per_second)
-    ids = zip(("playerSdkErrors", "externalErrors"), quality.error_ids, strict=True)
+    ids = zip(("playerSdkErrors", "externalErrors"), quality.error_ids or ((), ()), strict=True)
     return block | {name: known for name, known in ids if known}
 
 

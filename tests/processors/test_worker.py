@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from processors.turns import LaneSettings
 from processors.session.rules import Rules
 from processors.session_table import SessionTable
 from processors.suspects import TooManyPoisoned
+from processors.turns import LaneSettings
 from processors.worker import Worker
 from schemas import topics
 from tests.processors.memory_log import MemoryLog

@@ -1,5 +1,6 @@
 """Sessions as bytes: the layout is a promise to the next release."""
 
+from inspect import isdatadescriptor
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.session import packed
+from processors.session.sections import Ads, Chapters, PlayerState, Quality
 from processors.session.state import Session
 from schemas.events import Event
 from schemas.reports import CloseReason
@@ -19,16 +21,22 @@ GOLDEN = Path(__file__).parent / "golden_state_1.json"
 
 
 def attributes(session: Session) -> dict[str, object]:
-    """Everything a session knows, deep."""
+    """Everything a session knows, deep. Compiled or not, an attribute is a data descriptor of its class."""
 
     def known(value: object) -> object:
-        names = getattr(type(value), "__slots__", None)
-        if names is None or isinstance(value, (str, bytes, tuple)):
-            return {key: known(item) for key, item in value.items()} if isinstance(value, dict) else value
-        return {name: known(getattr(value, name)) for name in names}
+        kind = type(value)
+        if isinstance(value, dict):
+            return {key: known(item) for key, item in value.items()}
+        if kind not in (Session, Ads, Chapters, Quality, PlayerState):
+            return tuple(value) if isinstance(value, list) else value
+        names = [name for name in dir(kind) if name[0] != "_" and isdatadescriptor(getattr(kind, name))]
+        return {name: known(getattr(value, name)) for name in names if name not in transient}
 
     transient = ("start_document", "row_stamp", "row_received_at", "row_closed_at")
-    return {name: known(getattr(session, name)) for name in Session.__slots__ if name not in transient}
+    told = known(session)
+    assert isinstance(told, dict)
+    assert len(told) > 60
+    return told
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
