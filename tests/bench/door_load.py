@@ -1,152 +1,172 @@
 """`python -m tests.bench.door_load URL --pid PID [--rate R]`: load on a door, and what its process spent on it.
 
-A light generator: one event at a time on each connection, every latency from the moment its request was due. Without
-a rate that is when the answer before it came (closed loop: full load). With one, requests are due at fixed moments
-whether or not the server keeps up; one that finds no connection free waits, and its waiting counts.
+A light generator, bare sockets and prepared bytes, so that it is not what is measured. One event at a time on each
+connection, every latency from the moment its request was due. Without a rate that is when the answer before it came
+(closed loop: full load). With one, requests are due at fixed moments whether or not the server keeps up; one that
+finds no connection free waits, and its waiting counts, also when it is never sent.
 """
 
 import argparse
-import asyncio
+import select
+import socket
 import time
 from collections import deque
 from urllib.parse import urlsplit
 
 import orjson
 import psutil
-import uvloop
 
-from tests.bench.door_requests import PREFLIGHT, Player, session_start
+from tests.bench.door_requests import PREFLIGHT, events, session_start
+
+POSTS = 48  # of each connection, sent in turn
+PATIENCE = 5.0  # seconds for an answer of the start, and for those that are due when the time is up
+_TICK = 0.001
 
 
-class Connection(asyncio.Protocol):
-    """One player: preflight, session start, events."""
+class Connection:
+    """One player, ready to send its posts in turn."""
 
-    def __init__(self, load: "Load") -> None:
-        self._load = load
-        self._answers = self._on_preflight
+    def __init__(self, where: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(where)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(PATIENCE)
+        self.posts = [PREFLIGHT]
         self.due_at = 0.0
+        self._sent = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._write = transport.write
-        self._write(PREFLIGHT)
-
-    def data_received(self, data: bytes) -> None:
-        self._answers(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._load.lost += 1
-
-    def _on_preflight(self, data: bytes) -> None:
-        assert data.startswith(b"HTTP/1.1 20"), data
-        self._answers = self._on_start
-        self._write(session_start(self._load.now_ms))
-
-    def _on_start(self, data: bytes) -> None:
-        assert data.startswith(b"HTTP/1.1 201"), data
-        location = data.split(b"ocation: ", 1)[1].split(b"\r\n", 1)[0]
-        self._player = Player(location, self._load.now_ms)
-        self._answers = self._on_event
-        self._load.opened(self)
+    def answer(self) -> bytes:
+        """The next answer, of those that have no body."""
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = self.socket.recv(65_536)
+            assert piece, "the server hung up"
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 20"), answer
+        return answer
 
     def ask(self, due_at: float) -> None:
         self.due_at = due_at
-        self._write(self._player.ping())
+        post = self.posts[self._sent % len(self.posts)]
+        self._sent += 1
+        sent = self.socket.send(post)
+        assert sent == len(post), "a kernel's buffer holds one request"
 
-    def _on_event(self, data: bytes) -> None:
-        # A 204 has no body, so it comes whole; anything else is a failure of the run, and is counted as one.
-        if not (data.startswith(b"HTTP/1.1 204") and data.endswith(b"\r\n\r\n")):
-            self._load.bad += 1
-        self._load.answered(self)
+
+def players(where: tuple[str, int], count: int, what: str) -> list[Connection]:
+    """Connections that send this, after the preflight and the session start of each where it is events."""
+    opened = [Connection(where) for _ in range(count)]
+    now_ms = time.time_ns() // 1_000_000
+    paths = [b"/api/v1/sessions/%064x" % number for number in range(count)]
+    if what == "events":
+        for data in (PREFLIGHT, session_start(now_ms)):
+            for connection in opened:
+                connection.socket.sendall(data)
+            answers = [connection.answer() for connection in opened]
+        paths = [answer.split(b"ocation: ", 1)[1].split(b"\r\n", 1)[0] for answer in answers]
+    for number, (connection, path) in enumerate(zip(opened, paths, strict=True)):
+        if what != "preflights":
+            connection.posts = events(path + b"/events", now_ms, number, POSTS)
+        connection.socket.setblocking(False)
+    return opened
 
 
 class Load:
-    def __init__(self, url: str, rate: float | None) -> None:
+    def __init__(self, url: str, rate: float | None, connections: int, what: str) -> None:
         address = urlsplit(url)
-        self._where = (address.hostname, address.port)
+        assert address.hostname
+        assert address.port
         self._rate = rate
-        self._idle: deque[Connection] = deque()
+        opened = players((address.hostname, address.port), connections, what)
+        self._connections = {connection.socket.fileno(): connection for connection in opened}
+        self._idle = deque(self._connections.values())
         self._due: deque[float] = deque()
-        self._latencies: list[float] | None = None
-        self._stopped = False
-        self.now_ms = time.time_ns() // 1_000_000
+        self._poll = select.epoll()
+        for descriptor in self._connections:
+            self._poll.register(descriptor, select.EPOLLIN)
+        self._next_due = time.perf_counter()
+        self.latencies: list[float] = []
         self.bad = self.lost = 0
 
-    def opened(self, connection: Connection) -> None:
-        self._idle.append(connection)
+    def run(self, seconds: float) -> None:
+        """Drive for so long."""
+        self.latencies = []
+        until = time.perf_counter() + seconds
+        while (now := time.perf_counter()) < until:
+            if self._rate is not None:
+                self._send_due(now)
+            else:
+                while self._idle:
+                    self._idle.popleft().ask(now)
+            self._take_answers()
 
-    def answered(self, connection: Connection) -> None:
-        now = time.perf_counter()
-        if self._latencies is not None:
-            self._latencies.append(now - connection.due_at)
-        if self._stopped:
-            self._idle.append(connection)
-        elif self._rate is None:
-            connection.ask(now)
-        elif self._due:
-            connection.ask(self._due.popleft())
-        else:
-            self._idle.append(connection)
-
-    async def run(self, pid: int, connections: int, seconds: float, warm_up: float) -> dict[str, object]:
-        loop, process = asyncio.get_running_loop(), psutil.Process(pid)
-        for _ in range(connections):
-            await loop.create_connection(lambda: Connection(self), *self._where)
-        while len(self._idle) < connections:  # noqa: ASYNC110 - a deque wakes nobody
-            await asyncio.sleep(0.01)
-        driving = asyncio.create_task(self._drive())
-        await asyncio.sleep(warm_up)
-        self._latencies, before, since = [], process.cpu_times(), time.perf_counter()
-        await asyncio.sleep(seconds)
-        latencies, self._latencies = self._latencies, None
-        after, elapsed = process.cpu_times(), time.perf_counter() - since
-        cpu = after.user + after.system - before.user - before.system
-        driving.cancel()
-        accepted = len(latencies) - self.bad
-        # What is due and not answered yet is late already, by at least so much.
-        open_until = time.perf_counter()
-        latencies += [open_until - due_at for due_at in self._due]
-        self._stopped = True
+    def finish(self) -> int:
+        """Take the answers that are still due; how many did not come in time. What was never sent is late too."""
+        taken, until = self.latencies, time.perf_counter() + PATIENCE
+        late = [time.perf_counter() - due_at for due_at in self._due]
         self._due.clear()
-        for _ in range(300):
-            if len(self._idle) >= connections:
-                break
-            await asyncio.sleep(0.01)
-        return self._summary(sorted(latencies)) | {
-            "per_second": accepted / elapsed,
-            "per_cpu_second": accepted / cpu if cpu else 0.0,
-            "cpu_share": cpu / elapsed,
-            "system_share": (after.system - before.system) / cpu if cpu else 0.0,
-            "rss_mb": process.memory_info().rss / 1e6,
-            "unanswered": connections - len(self._idle),
-        }
+        self._rate = 0.0
+        while len(self._idle) < len(self._connections) and time.perf_counter() < until:
+            self._take_answers()
+        self.latencies = taken + late
+        return len(self._connections) - len(self._idle)
 
-    async def _drive(self) -> None:
-        if self._rate is None:
-            for connection in self._idle:
-                connection.ask(time.perf_counter())
-            self._idle.clear()
-            return
-        due_at, step = time.perf_counter(), 1 / self._rate
-        while True:
+    def _send_due(self, now: float) -> None:
+        assert self._rate
+        step = 1 / self._rate
+        while self._next_due <= now:
+            if self._idle:
+                self._idle.popleft().ask(self._next_due)
+            else:
+                self._due.append(self._next_due)
+            self._next_due += step
+
+    def _take_answers(self) -> None:
+        for descriptor, _ in self._poll.poll(_TICK):
+            connection = self._connections[descriptor]
+            data = connection.socket.recv(65_536)
             now = time.perf_counter()
-            while due_at <= now:
-                if self._idle:
-                    self._idle.popleft().ask(due_at)
-                else:
-                    self._due.append(due_at)
-                due_at += step
-            await asyncio.sleep(0.001)
+            self.latencies.append(now - connection.due_at)
+            # What is accepted has no body, so it comes whole; anything else is a failure of the run, counted as one.
+            if not (data.startswith(b"HTTP/1.1 20") and data.endswith(b"\r\n\r\n")):
+                self.bad += 1
+                if not data:
+                    self.lost += 1
+                    self._poll.unregister(descriptor)
+                    continue
+            if self._rate is None:
+                connection.ask(now)
+            elif self._due:
+                connection.ask(self._due.popleft())
+            else:
+                self._idle.append(connection)
 
-    def _summary(self, latencies: list[float]) -> dict[str, object]:
-        def at(share: float) -> float:
-            return latencies[min(len(latencies) - 1, int(share * len(latencies)))] * 1000 if latencies else 0.0
 
-        return {
-            "p50_ms": at(0.50),
-            "p99_ms": at(0.99),
-            "bad": self.bad,
-            "lost": self.lost,
-        }
+def measured(load: Load, pid: int, seconds: float, warm_up: float) -> dict[str, object]:
+    process = psutil.Process(pid)
+    load.run(warm_up)
+    before, since = process.cpu_times(), time.perf_counter()
+    load.run(seconds)
+    after, elapsed = process.cpu_times(), time.perf_counter() - since
+    answered = len(load.latencies)
+    unanswered = load.finish()
+    latencies = sorted(load.latencies)
+    cpu = after.user + after.system - before.user - before.system
+
+    def at(share: float) -> float:
+        return latencies[min(len(latencies) - 1, int(share * len(latencies)))] * 1000 if latencies else 0.0
+
+    return {
+        "per_second": answered / elapsed,
+        "per_cpu_second": answered / cpu if cpu else 0.0,
+        "cpu_share": cpu / elapsed,
+        "system_share": (after.system - before.system) / cpu if cpu else 0.0,
+        "rss_mb": process.memory_info().rss / 1e6,
+        "p50_ms": at(0.50),
+        "p99_ms": at(0.99),
+        "bad": load.bad,
+        "lost": load.lost,
+        "unanswered": unanswered,
+    }
 
 
 def main() -> None:
@@ -157,10 +177,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--what", choices=("events", "bare events", "preflights"), default="events")
     given = parser.parse_args()
-    load = Load(given.url, given.rate)
-    found = uvloop.run(load.run(given.pid, given.connections, given.seconds, given.warm_up))
-    print(orjson.dumps(found).decode())
+    load = Load(given.url, given.rate, given.connections, given.what)
+    print(orjson.dumps(measured(load, given.pid, given.seconds, given.warm_up)).decode())
 
 
 if __name__ == "__main__":

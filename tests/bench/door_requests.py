@@ -1,4 +1,6 @@
-"""What a browser's player sends: a preflight, a session start, then events with the same head over and over."""
+"""What a browser's players send: a preflight, a session start, then events, nine in ten of them pings with quality."""
+
+from random import Random
 
 import orjson
 
@@ -29,10 +31,14 @@ START = {
     "media.channel": "channel",
     "media.sdkVersion": "bench",
 }
-_PING = (
-    b'{"eventType":"ping","playerTime":{"playhead":%d.25,"ts":%d},"params":{},"qoeData":{"media.qoe.bitrate":2500000,'
-    b'"media.qoe.droppedFrames":2,"media.qoe.framesPerSecond":25,"media.qoe.timeToStart":850}}'
-)
+_OTHERS = ("play", "pauseStart", "bufferStart", "bitrateChange")
+_AD = {
+    "media.ad.name": "An advertisement",
+    "media.ad.id": "ad-1",
+    "media.ad.length": 15,
+    "media.ad.podPosition": 1,
+    "media.ad.playerName": "player",
+}
 
 
 def post(path: bytes, body: bytes) -> bytes:
@@ -45,15 +51,24 @@ def session_start(now_ms: int) -> bytes:
     return post(b"/api/v1/sessions", orjson.dumps(start))
 
 
-class Player:
-    """The events of one session, each with its own playhead and time."""
+def events(path: bytes, now_ms: int, seed: int, count: int) -> list[bytes]:
+    """Posts of one player, to be sent over and over. Their numbers differ in value and in length, as in life."""
+    chance = Random(seed)
+    return [post(path, _event(chance, now_ms + 1000 * number)) for number in range(count)]
 
-    def __init__(self, location: bytes, now_ms: int) -> None:
-        self._head = post(location + b"/events", b"").removesuffix(b"0\r\n\r\n")
-        self._now_ms = now_ms
-        self._playhead = 0
 
-    def ping(self) -> bytes:
-        self._playhead += 1
-        body = _PING % (self._playhead, self._now_ms + 1000 * self._playhead)
-        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+def _event(chance: Random, now_ms: int) -> bytes:
+    drawn = chance.random()
+    kind = "ping" if drawn < 0.9 else "adStart" if drawn < 0.92 else chance.choice(_OTHERS)
+    document = {
+        "eventType": kind,
+        "playerTime": {"playhead": round(chance.uniform(0, 5400), chance.randint(2, 6)), "ts": now_ms},
+        "params": _AD if kind == "adStart" else {},
+        "qoeData": {
+            "media.qoe.bitrate": chance.choice([400_000, 1_250_000, 2_500_000, 6_000_000]),
+            "media.qoe.droppedFrames": chance.randint(0, 120),
+            "media.qoe.framesPerSecond": chance.choice([24, 25, 30, 50]),
+            "media.qoe.timeToStart": chance.randint(90, 3000),
+        },
+    }
+    return orjson.dumps(document)

@@ -1,0 +1,32 @@
+"""`python -m tests.bench.door_hostile URL`: 500 hostile clients, until it is killed.
+
+They are those of `tests/ingest/test_hostile.py`; one that is thrown out comes again a second later.
+"""
+
+import asyncio
+import sys
+from urllib.parse import urlsplit
+
+import uvloop
+
+from tests.ingest.test_hostile import HOSTILE, KINDS, Hostile
+
+
+async def attack(port: int, number: int) -> None:
+    while True:
+        await Hostile(port, KINDS[number % len(KINDS)]).run()
+        await asyncio.sleep(1.0)
+
+
+async def run(url: str) -> None:
+    port = urlsplit(url).port
+    assert port
+    async with asyncio.TaskGroup() as group:
+        for number in range(HOSTILE):
+            group.create_task(attack(port, number))
+        await asyncio.sleep(2.0)
+        print("hostile", flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(run(sys.argv[1]))
