@@ -60,7 +60,7 @@ class Supervisor:
     """Keeps a door at each listening socket. To be made within the event loop.
 
     `make_fork_server` starts one; `fork_server` is one that was started before, to save time. `keep` takes what a door
-    that is gone had counted. Doors are numbered from `first_number` up, and no two that live have the same number.
+    that is gone had counted. Each door has the lowest number, from 0, that no other living door has.
     """
 
     def __init__(
@@ -70,19 +70,18 @@ class Supervisor:
         keep: Callable[[list[Family]], object],
         *,
         fork_server: ForkServer | None = None,
-        first_number: int = 0,
     ) -> None:
         self.ended_unbidden = 0
         self._places = [Place(index, sock) for index, sock in enumerate(listening)]
         self._living: set[DoorProcess] = set()
         self._numbers: set[int] = set()
-        self._first_number = first_number
         self._keep_figures = keep
         self._make_fork_server = make_fork_server
         self._fork_server = fork_server
         self._retired: list[ForkServer] = []  # their last doors are about to end
         self._hatching = asyncio.Lock()
         self._was_ready = False
+        self._is_stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
 
@@ -123,13 +122,19 @@ class Supervisor:
 
     def renew(self) -> None:
         """Replace the doors one after the other, by what is installed now. Each goes when its successor is ready."""
+        if self._is_stopping:
+            return
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew())
         else:
             logger.warning("the front doors are being replaced already")
 
     async def stop(self, seconds: float) -> None:
-        """Listen no more and let every door finish what it has begun. Who takes longer is killed."""
+        """Listen no more and let every door finish what it has begun. Who takes longer is killed.
+
+        Failure: a door died of itself meanwhile.
+        """
+        self._is_stopping = True
         for task in (*self._tasks, *([self._renewing] if self._renewing else ())):
             task.cancel()
         for place in self._places:
@@ -145,18 +150,21 @@ class Supervisor:
             if not door.ended.is_set():
                 logger.warning("front door %d took longer than %g s to stop and was killed", door.index, seconds)
                 door.kill()
-            elif door.became_ready.is_set() and not door.is_over:
-                logger.warning("front door %d died while it was stopping", door.index)
         for server in (*self._retired, *([self._fork_server] if self._fork_server else ())):
             server.kill()
+        for door in leaving:
+            if door.ended.is_set() and door.became_ready.is_set() and not door.is_over:
+                raise Failure(f"front door {door.index} died while it was stopping: what it had answered is on the log")
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             self._retired = [server for server in self._retired if not server.has_ended]
-            for door in self._living:
+            for door in list(self._living):
                 if door.silent_seconds() > HUNG_SECONDS:
                     logger.error("front door %d (process %s) hangs: killing it", door.index, door.pid)
+                    if door.pid is None and self._fork_server is not None:  # then it was never forked
+                        self._fork_server.kill()
                     door.kill()
 
     async def _keep(self, place: Place) -> None:
@@ -186,7 +194,7 @@ class Supervisor:
 
     async def _fork(self, place: Place) -> DoorProcess:
         """A door that takes from this place's socket. If that fails, it is one that has ended."""
-        number = next(number for number in itertools.count(self._first_number) if number not in self._numbers)
+        number = next(number for number in itertools.count() if number not in self._numbers)
         self._numbers.add(number)
         ours, theirs = socket.socketpair()
         with theirs:

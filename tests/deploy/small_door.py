@@ -1,7 +1,7 @@
 """Front doors without a log behind them, under their real supervisor: `python -m tests.deploy.small_door`.
 
 `POST /` is counted, and answered 200 with {"pid","number"} when its body is whole. While the file `stillborn` is in the
-directory given, a door ends as soon as it is forked; while `refused` is, it says that as a Failure.
+directory given, a door ends as soon as it is forked; while `refused` is, it says its text as a Failure.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
-from deploy import fork_server, loop, settings
+from deploy import fork_server, loop, settings, supervisor
 from deploy.admin import Readiness
 from deploy.commands.ingest import announce
 from deploy.door_line import Line
@@ -60,7 +60,9 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--processes", type=int)
     parser.add_argument("--port", default="0")
+    parser.add_argument("--hung-seconds", type=float, default=30.0)
     arguments = parser.parse_args()
+    supervisor.HUNG_SECONDS, supervisor.SILENT_SECONDS = arguments.hung_seconds, arguments.hung_seconds / 2
     set_up_logs("info")
 
     def fork_door(number: int, listening: socket.socket, line: socket.socket) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,6 +62,24 @@ def test_connections_that_wait_for_a_door_that_dies_are_answered_by_its_replacem
     assert figures["mediabeat_doors_ended_total"] == 2
     assert group.log.count("ended by SIGKILL") == 2
     assert group.reasons() == []
+
+
+def test_a_door_that_hangs_is_named_and_replaced_though_what_it_was_forked_from_hangs_too(tmp_path: Path) -> None:
+    with group_of(2, tmp_path, "--hung-seconds", "4") as group:
+        group.ready()
+        victim = group.doors()[0]
+        victim.suspend()
+        group.fork_server().suspend()
+        waiting = [Waiting(group) for _ in range(16)]
+
+        eventually(lambda: any("has not been heard of" in reason for reason in group.reasons()))
+        for one in waiting:
+            one.join(PATIENCE_SECONDS)
+
+        assert victim.pid not in {one.answer["pid"] for one in waiting if one.answer}
+        assert all(one.answer for one in waiting)
+        assert "hangs" in group.log
+        assert psutil.wait_procs([victim], PATIENCE_SECONDS)[1] == []
 
 
 def test_what_a_dead_door_had_counted_stays_in_the_sums(group: Group) -> None:
@@ -154,6 +173,12 @@ class Slow:
                 found += piece
         return found
 
+    def ends(self) -> bool:
+        """Without an answer."""
+        with self._sock, suppress(ConnectionError):
+            return self._sock.recv(1) == b""
+        return True
+
 
 def begun(group: Group, count: int) -> list[Slow]:
     requests = [Slow(group) for _ in range(count)]
@@ -176,6 +201,19 @@ def test_a_stop_answers_what_was_begun_says_so_and_ends_with_0(group: Group) -> 
     assert "error" not in group.log
 
 
+def test_a_door_that_dies_during_the_stop_is_said(group: Group) -> None:
+    requests = begun(group, 8)
+    group.process.send_signal(signal.SIGTERM)
+    eventually(lambda: group.queued() == [])
+
+    for door in group.doors():
+        door.kill()
+
+    assert eventually_ended(group.process) == 1
+    assert all(one.ends() for one in requests)
+    assert "died while it was stopping" in group.log.splitlines()[-1]
+
+
 def test_ctrl_c_is_a_stop_also_when_the_terminal_tells_every_process(group: Group) -> None:
     [one] = begun(group, 1)
     doors = group.doors()
@@ -191,7 +229,7 @@ def test_ctrl_c_is_a_stop_also_when_the_terminal_tells_every_process(group: Grou
 
 
 def test_a_second_signal_ends_all_at_once(group: Group) -> None:
-    begun(group, 4)
+    requests = begun(group, 4)
     processes = [group.fork_server(), *group.doors()]
     group.process.send_signal(signal.SIGTERM)
     eventually(lambda: group.reasons() == ["stopping"])
@@ -199,6 +237,7 @@ def test_a_second_signal_ends_all_at_once(group: Group) -> None:
     group.process.send_signal(signal.SIGTERM)
 
     assert eventually_ended(group.process) == -signal.SIGTERM
+    assert all(one.ends() for one in requests)
     assert psutil.wait_procs(processes, PATIENCE_SECONDS)[1] == []
 
 

@@ -47,7 +47,7 @@ def door_processes(group: Part) -> list[psutil.Process]:
 class Player(threading.Thread):
     """One session, one event after the other on a kept connection and each until it is taken, until there is no door.
 
-    `acknowledged`: the playheads answered 204. `broken`: connections that ended and no answer had said so.
+    `acknowledged`: the playheads answered 204. `broken`: connections that ended after answers of which none said so.
     """
 
     def __init__(self, url: str) -> None:
@@ -56,6 +56,7 @@ class Player(threading.Thread):
         self.answers = Counter[int]()
         self.acknowledged: list[int] = []
         self.broken = 0
+        self._is_kept = False
         self.sid = ""
         self.start()
 
@@ -74,14 +75,16 @@ class Player(threading.Thread):
             except ConnectionRefusedError:
                 return
             except (OSError, HTTPException):  # the door died under it: nobody knows whether that event is taken
+                self.broken += self._is_kept
                 connection.close()
-                self.broken += 1
+                self._is_kept = False
                 playhead += 1
 
     def _post(self, connection: HTTPConnection, path: str, document: object) -> str | None:
         connection.request("POST", path, orjson.dumps(document))
         response = connection.getresponse()
         response.read()
+        self._is_kept = response.getheader("Connection", "").lower() != "close"
         self.answers[response.status] += 1
         return (response.getheader("Location") or "").rpartition("/")[2] if response.status < 300 else None
 
@@ -129,6 +132,7 @@ def test_the_sums_are_what_players_saw_and_a_stop_under_load_loses_nothing(boots
         stored = playheads(bootstrap)
     for player in players:
         assert player.answers.keys() <= {201, 204, 503}
+        assert player.broken == 0
         assert set(player.acknowledged) <= set(stored[player.sid])
     said = (tmp_path / "doors.log").read_text()
     assert "Traceback" not in said
@@ -165,4 +169,5 @@ def test_doors_whose_supervisor_is_killed_answer_what_they_have_begun_and_end(bo
         stored = playheads(bootstrap)
     for player in players:
         assert player.answers.keys() <= {201, 204, 503}
+        assert player.broken == 0
         assert set(player.acknowledged) <= set(stored[player.sid])
