@@ -144,7 +144,6 @@ def _fold(state: State, visit: Visit, arrival: Arrival, rules: RoundwareRules, e
                 _close(state, CloseReason.EXPLICIT, at, None, effects)
         case Listen():
             noting.count(visit, ITEM_START)
-            noting.cut(state, visit, document.asset)
             state.plays.append(Play(document, at, visit.ordinal))
             effects.show(document)
             if len(state.plays) > MAX_PLAYS:
@@ -184,6 +183,6 @@ def _retire(state: State, visit: Visit, effects: Effects) -> None:
     effects.bury(roundware.listen_key(state.number, play.listen.id))
     if play.visit == visit.ordinal:
         visit.flag("truncated")
-        visit.retire(play, state.at)
+        visit.retire(play, state.plays, state.at)
     elif state.last is not None and play.visit == state.last.ordinal:
-        state.last.retire(play, state.last.ended_at)
+        state.last.retire(play, state.plays, state.last.ended_at)

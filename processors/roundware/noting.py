@@ -29,13 +29,13 @@ def note(state: State, visit: Visit, event: Event, sent: str, rules: RoundwareRu
     if event_type in {PLAY, PAUSE}:
         visit.mark(Mark(client, at, event_type == PLAY), rules)
         if event_type == PAUSE:
-            cut(state, visit, None)
+            cut(state, visit)
 
 
-def cut(state: State, visit: Visit, asset: int | None) -> None:
-    """A listen stop, or the next play of the same asset: those of unknown duration last until here at most."""
+def cut(state: State, visit: Visit) -> None:
+    """A listen stop: plays of unknown duration last until here at most."""
     for play in state.plays:
-        if play.visit == visit.ordinal and play.cut_at is None and asset in {None, play.listen.asset}:
+        if play.visit == visit.ordinal and play.cut_at is None:
             play.cut_at = state.at
 
 

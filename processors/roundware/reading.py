@@ -34,6 +34,8 @@ _TYPES: Final = {
     "error": ("client_error", "upload_failed"),
     "note": ("start_session",),
 }
+_KILL: Final = "kill"
+"""The end of a stream, by its own route only: as an event it is a word like any other."""
 _CANONICAL: Final = {source: canonical for canonical, sources in _TYPES.items() for source in sources}
 CANONICAL: Final = (START, *_TYPES, ITEM_START, ITEM_END, ITEM_DELETE, OTHER)
 """Every word that `type_of` can answer, and those of listen events."""
@@ -51,6 +53,8 @@ _LONGEST_MS: Final = Decimal(10 * 365 * 86_400_000)
 
 def type_of(event: Event) -> str:
     """The canonical type of an event; types are told apart letter by letter."""
+    if event.event_type == _KILL and event.route != "events":
+        return END
     return _CANONICAL.get(event.event_type, OTHER)
 
 

@@ -28,7 +28,7 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True)
 class Play:
-    """A listen event: `at` of its POST, the visit that is in, and where it is cut while its duration is unknown."""
+    """A listen event: `at` of its POST, the visit that is in, and `cut_at` the first listen stop after it."""
 
     listen: Listen
     at: int
@@ -39,12 +39,12 @@ class Play:
     def is_estimated(self) -> bool:
         return self.listen.duration_seconds is None
 
-    def until(self, end: int) -> int:
-        """Where its interval ends, in a visit that ends at `end`."""
+    def until(self, end: int, next_at: int | None) -> int:
+        """Where its interval ends, in a visit that ends at `end` and plays its asset again at `next_at`."""
         duration = self.listen.duration_seconds
         if duration is not None:
             return min(self.at + duration_ms(duration), end)
-        return end if self.cut_at is None else min(self.cut_at, end)
+        return min(at for at in (self.cut_at, next_at, end) if at is not None)
 
 
 @dataclass(slots=True)
@@ -130,9 +130,10 @@ class Visit:
             self.listening.switch(mark.at, is_start=mark.is_start)
         del self.marks[: max(0, count)]
 
-    def retire(self, play: Play, end: int) -> None:
-        """Take an old play into the sums. They must come in order; `end` is as far as the visit is known to go."""
-        until = play.until(end)
+    def retire(self, play: Play, later: list[Play], end: int) -> None:
+        """Take the oldest play into the sums; `end` is as far as the visit is known to go."""
+        again = (next_.at for next_ in later if (next_.visit, next_.listen.asset) == (play.visit, play.listen.asset))
+        until = play.until(end, next(again, None))
         self.retired_ms += until - play.at
         self.heard_ms += max(0, until - max(play.at, self.heard_until))
         self.heard_until = max(self.heard_until, until)
@@ -158,10 +159,7 @@ def measure(visit: Visit, plays: list[Play], end: int) -> Measures:
     listening_ms = _listened(visit, end, flags)
     asset_ms, heard_ms, heard_until = visit.retired_ms, visit.heard_ms, visit.heard_until
     assets = {number: replace(asset) for number, asset in visit.retired.items()}
-    for play in plays:
-        if play.visit != visit.ordinal:
-            continue
-        until = play.until(end)
+    for play, until in _intervals(visit, plays, end):
         asset_ms += until - play.at
         heard_ms += max(0, until - max(play.at, heard_until))
         heard_until = max(heard_until, until)
@@ -173,6 +171,17 @@ def measure(visit: Visit, plays: list[Play], end: int) -> Measures:
         listening_ms = heard_ms
         flags.add(HEARD_AS_LISTENING)
     return Measures(listening_ms, asset_ms, heard_ms, assets, sorted(flags))
+
+
+def _intervals(visit: Visit, plays: list[Play], end: int) -> list[tuple[Play, int]]:
+    """The plays of a visit in order, each with where it ends."""
+    next_at: dict[int, int] = {}
+    found = []
+    for play in reversed(plays):
+        if play.visit == visit.ordinal:
+            found.append((play, play.until(end, next_at.get(play.listen.asset))))
+            next_at[play.listen.asset] = play.at
+    return found[::-1]
 
 
 def count_play(assets: dict[int, Asset], play: Play, until: int) -> bool:

@@ -141,6 +141,27 @@ def test_a_deleted_play_counts_in_no_sum() -> None:
     assert block["flags"] == ["unclosedListening", "unknownListen"]
 
 
+def test_a_deleted_play_does_not_end_the_one_before_it() -> None:
+    rounds = Rounds()
+    rounds.open()
+    rounds.hear(1, 5)
+    deleted = rounds.hear(1, 10)
+    rounds.forget(deleted, 11)
+    rounds.hear(1, 15, "1")
+    assert ended(rounds, 60)["assets"] == [asset(1, 2, 11, 1)]
+
+
+@pytest.mark.parametrize(("word", "route", "closed"), [("kill", "streams", 1), ("kill", "events", 0)])
+def test_the_kill_of_a_stream_ends_a_visit_and_an_event_of_that_name_does_not(
+    word: str, route: str, closed: int
+) -> None:
+    rounds = Rounds()
+    rounds.open()
+    rounds.tell(word, 5, route=route)
+    rounds.fold()
+    assert len(rounds.closes()) == closed
+
+
 def closed_visit(rounds: Rounds) -> int:
     """A visit with one play of unknown length, ended at 100 s; the number of the play."""
     rounds.open()
