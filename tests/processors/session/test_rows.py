@@ -1,13 +1,17 @@
 """What stands on rows: dimensions, identity, metadata, extras; and the schemas they are held against."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import jsonschema
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from processors.session import rows
 from processors.session import rules as limits
 from processors.session.rules import Rules
 from schemas.events import Event
@@ -233,3 +237,19 @@ def test_a_heartbeat_says_how_far_it_has_read() -> None:
     assert "closeReason" not in value["mediabeat"]
     assert value["timestamp"] == "2026-01-01T00:00:20.000Z"
     assert Numbers(value).of("timePlayed", "isPlayed", "isDroppedBeforeStart") == (20, True, None)
+
+
+@given(st.integers(-(2**63), 2**63 - 1) | st.integers(0, limits.LAST_TS))
+@example(limits.LAST_TS)
+@example(951_782_400_000 - 1)  # the last millisecond of 28 February 2000
+@example(951_868_800_000)
+def test_a_moment_is_written_as_the_calendar_has_it(milliseconds: int) -> None:
+    held = max(0, min(milliseconds, limits.LAST_TS))
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=held)
+    assert rows._utc(milliseconds) == moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_no_more_days_are_remembered_than_are_worth_it() -> None:
+    for day in range(rows._DAYS_REMEMBERED + 10):
+        rows._utc(day * 86_400_000)
+    assert len(rows._days) <= rows._DAYS_REMEMBERED
