@@ -10,6 +10,7 @@ from schemas.events import EventType
 CLOSED: Final = "session_closed"
 STARTS: Final = "/api/v1/sessions"
 EVENTS: Final = "/api/v1/sessions/{sid}/events"
+ROUNDWARE: Final = "/api/2/"
 
 
 class Sending(NamedTuple):
@@ -31,6 +32,8 @@ def plan(reject: dict[str, Any]) -> Sending | Leaving:
         return Leaving("its body was cut when it was kept")
     if reject.get("code") == CLOSED:
         return Leaving("its session is closed")
+    if str(reject.get("sid")).startswith("r:") or str(reject.get("endpoint")).startswith(ROUNDWARE):
+        return Leaving("a Roundware request is its client's to send, with the client's token")
     body = _body(reject)
     if body is None:
         return Leaving("it has no body")

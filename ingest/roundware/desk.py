@@ -3,6 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from ingest.collector import Collector
+from ingest.problems import Problem
 from ingest.roundware.bodies import Sent
 from ingest.roundware.configuration import Configuration
 from ingest.roundware.folded import Folded
@@ -20,6 +21,10 @@ WAIT_SECONDS: Final = 2.0
 
 UNFOLDED_MS: Final = 30 * 60_000
 """How far the lanes may lag: a number of ours that is younger and unknown may only not be folded yet."""
+
+
+MAX_RECORD_BYTES: Final = 900_000
+"""What the log is sure to take at once."""
 
 
 class Asked(NamedTuple):
@@ -57,6 +62,8 @@ class Desk:
         self._collector = collector
         self._keys = keys
         self._numbering = numbering
+        # A text stands in a record as it came and as it was read, and JSON may write each of its bytes with six.
+        self._longest = min(4 * collector.rules.max_event_bytes, MAX_RECORD_BYTES)
 
     async def number(self, series: Series) -> int:
         """A number for what is about to be kept. LogUnavailable."""
@@ -70,6 +77,8 @@ class Desk:
     async def keep(self, document: Document, received_at: int, asked: Asked) -> None:
         """Return once the log has it. Problem too_large, LogUnavailable."""
         event = roundware.encode(document, asked.sent.json)
+        if len(event) > self._longest:
+            raise Problem("too_large", f"The request makes a record of more than {self._longest} bytes")
         sid = roundware.session_key(document.session)
         await self._collector.keep(Envelope(sid, received_at, roundware.SOURCE, asked.peer, None, event), asked.size)
         if isinstance(document, Session | Event | Listen):

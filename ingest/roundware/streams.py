@@ -55,8 +55,8 @@ async def resume(desk: Desk, asked: Asked) -> Any:
 
 
 async def kill(desk: Desk, asked: Asked) -> Any:
-    """The end of the session's visit."""
-    await _sign(desk, asked, "kill")
+    """The end of the session's visit: upstream noted it so when it had stopped the stream."""
+    await _sign(desk, asked, "cleanup_session")
     return {"stream_id": asked.number, "success": True}
 
 

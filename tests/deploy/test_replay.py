@@ -45,6 +45,14 @@ def test_a_batch_goes_whole_where_it_came_in() -> None:
     assert plan(reject(endpoint="/api/v1/downloaded", sid=None, body="[]")) == Sending("/api/v1/downloaded", b"[]")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"sid": None, "endpoint": "/api/2/sessions/"}, {"sid": "r:499837736321292", "endpoint": None, "stage": "worker"}],
+)
+def test_what_a_roundware_client_sent_is_left(changed: dict[str, Any]) -> None:
+    assert plan(reject(**changed)) == Leaving("a Roundware request is its client's to send, with the client's token")
+
+
 def test_an_event_that_a_worker_rejected_goes_under_its_session() -> None:
     assert plan(reject(stage="worker", code="poisoned", endpoint=None)) == Sending(
         "/api/v1/sessions/ab/events", PING.encode()

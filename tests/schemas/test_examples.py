@@ -15,7 +15,7 @@ from schemas.validation import InvalidDocument, Profile, published
 from tests.schemas import examples
 
 LIMITS = batches.BatchLimits(max_events=100, max_event_bytes=65_536)
-RECORDS = ("event-envelope.v1", "reject.v1", "closed.v1")
+RECORDS = ("event-envelope.v1", "reject.v1", "closed.v1", "roundware-document.v1")
 EVENTS = [example for event_type in EventType for example in examples.in_folder(event_type)]
 BODIES = examples.in_folder("bodies")
 BATCHES = examples.in_folder("batches")

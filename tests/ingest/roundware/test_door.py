@@ -4,6 +4,7 @@ import asyncio
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 
 from ingest.roundware.configuration import Configuration, IssuedToken, Project
 from ingest.roundware.tokens import TokenKeys, user_of
@@ -13,6 +14,7 @@ from schemas.roundware import Listen, changed
 from tests.ingest.doors import SECRET, assert_cors, connection, request, session_start
 from tests.ingest.logs import AwayLog
 from tests.ingest.roundware.front import STAFF, Front, open_front, open_log, session
+from tests.schemas.test_examples import own_schema
 
 STARTED = {"starttime": "2022-01-02T03:04:05Z", "asset": 1}
 STAFF_TOKEN = "staff" * 8
@@ -170,6 +172,28 @@ async def test_everything_that_was_accepted_is_on_the_log_in_one_envelope(front:
     assert orjson.loads(envelope.event)["latitudeText"] == "1.1"
 
 
+async def test_every_document_is_as_its_schema_says(front: Front) -> None:
+    number = await front.open(stoptime="2030-01-01T00:00:00.5Z")
+    listen = await front.listen(number, duration_in_seconds="1e-9")
+    told = {"event_type": "x", "latitude": "1", "longitude": 2, "tags": "1,x", "data": {"a": 1}, "client_time": "now"}
+    await front.post("events/", told | {"session_id": number})
+    await front.post("events/", {"session_id": number, "event_type": "y"})
+    await front.post(f"streams/{number}/heartbeat/")
+    await front.send("PATCH", f"listenevents/{listen}/", {"duration": 10**18})
+    await front.send("PATCH", f"listenevents/{listen}/", {})
+    await front.send("DELETE", f"listenevents/{listen}/")
+    schema = Draft202012Validator(own_schema("roundware-document.v1"))
+    written = [orjson.loads(envelope.event) for envelope in await front.envelopes()]
+
+    assert len(written) == 8
+    assert {of["kind"] for of in written} == set(roundware.Kind)
+    for document in written:
+        schema.validate(document)
+        folded = {name: value for name, value in document.items() if name != "sent"}
+        schema.validate(folded)
+        assert not schema.is_valid(folded | {"user": None})
+
+
 async def test_while_the_log_is_away_every_post_is_503_and_a_get_is_answered(tmp_path) -> None:
     async with open_log(tmp_path) as log:
         flaky = Flaky(log)
@@ -237,6 +261,14 @@ async def read(log, topic: str, count: int) -> list[StoredRecord]:
 async def test_a_body_that_is_too_large_is_413_with_one_string(log) -> None:
     async with open_front(log, max_event_bytes=2000) as front:
         answer = await front.post("events/", {"session_id": 1, "event_type": "x", "data": "x" * 3000})
+
+    assert (answer.status, list(answer.document)) == (413, ["detail"])
+
+
+async def test_a_text_that_grows_too_large_in_a_record_is_413_too(log) -> None:
+    async with open_front(log, max_event_bytes=2000) as front:
+        grown = {"session_id": await front.open(), "event_type": "x", "data": "\x01" * 1600}
+        answer = await front.multipart("events/", grown)
 
     assert (answer.status, list(answer.document)) == (413, ["detail"])
 
@@ -397,7 +429,7 @@ async def test_calls_below_streams_are_kept_as_events(front: Front) -> None:
         {"stream_id": number, "active": True},
         {"stream_id": number, "success": True},
     ]
-    assert kept == [(of, "streams") for of in ("move_listener", "modify_stream", "pause", "resume", "kill")]
+    assert kept == [(of, "streams") for of in ("move_listener", "modify_stream", "pause", "resume", "cleanup_session")]
     assert (await front.send("PATCH", f"streams/{number}/", {})).status == 400
 
 
