@@ -2,17 +2,19 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 import psutil
 
-from tests.e2e.running import environment, eventually, kill_after, request
+from tests.e2e.running import PATIENCE_SECONDS, environment, eventually, kill_after, request
 
 READY = re.compile(r"ready at (http://\S+); operator at (http://[^/\s]+)")
 
@@ -80,6 +82,36 @@ class Waiting(threading.Thread):
 
     def run(self) -> None:
         self.answer = self._group.ask()
+
+
+class Slow:
+    """A request whose body is not whole yet."""
+
+    def __init__(self, group: Group) -> None:
+        address = urlsplit(group.url)
+        self._sock = socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS)
+        self._sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1")
+
+    def finish(self) -> bytes:
+        """The whole answer, up to the end of the connection."""
+        self._sock.sendall(b"2")
+        found = b""
+        with self._sock:
+            while piece := self._sock.recv(65536):
+                found += piece
+        return found
+
+    def ends(self) -> bool:
+        """Without an answer."""
+        with self._sock, suppress(ConnectionError):
+            return self._sock.recv(1) == b""
+        return True
+
+
+def begun(group: Group, count: int) -> list[Slow]:
+    requests = [Slow(group) for _ in range(count)]
+    eventually(lambda: group.figures()["mediabeat_requests_in_flight"] == count)
+    return requests
 
 
 def eventually_ended(process: "subprocess.Popen[str]") -> int:

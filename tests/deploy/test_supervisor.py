@@ -1,13 +1,10 @@
 """Real processes and sockets; only the doors are small, and have no log behind them."""
 
 import signal
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -154,105 +151,6 @@ def test_what_the_doors_are_forked_from_may_die_too(group: Group) -> None:
 
     assert all(one.answer for one in waiting)
     eventually(lambda: group.reasons() == [])
-
-
-class Slow:
-    """A request whose body is not whole yet."""
-
-    def __init__(self, group: Group) -> None:
-        address = urlsplit(group.url)
-        self._sock = socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS)
-        self._sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1")
-
-    def finish(self) -> bytes:
-        """The whole answer, up to the end of the connection."""
-        self._sock.sendall(b"2")
-        found = b""
-        with self._sock:
-            while piece := self._sock.recv(65536):
-                found += piece
-        return found
-
-    def ends(self) -> bool:
-        """Without an answer."""
-        with self._sock, suppress(ConnectionError):
-            return self._sock.recv(1) == b""
-        return True
-
-
-def begun(group: Group, count: int) -> list[Slow]:
-    requests = [Slow(group) for _ in range(count)]
-    eventually(lambda: group.figures()["mediabeat_requests_in_flight"] == count)
-    return requests
-
-
-def test_a_stop_answers_what_was_begun_says_so_and_ends_with_0(group: Group) -> None:
-    requests = begun(group, 8)
-
-    group.process.send_signal(signal.SIGTERM)
-    eventually(lambda: group.reasons() == ["stopping"])
-    eventually(lambda: group.queued() == [])
-
-    for one in requests:
-        answer = one.finish()
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert b"\r\nconnection: close\r\n" in answer.lower()
-    assert eventually_ended(group.process) == 0
-    assert "error" not in group.log
-
-
-def test_a_door_that_dies_during_the_stop_is_said(group: Group) -> None:
-    requests = begun(group, 8)
-    group.process.send_signal(signal.SIGTERM)
-    eventually(lambda: group.queued() == [])
-
-    for door in group.doors():
-        door.kill()
-
-    assert eventually_ended(group.process) == 1
-    assert all(one.ends() for one in requests)
-    assert "died while it was stopping" in group.log.splitlines()[-1]
-
-
-def test_ctrl_c_is_a_stop_also_when_the_terminal_tells_every_process(group: Group) -> None:
-    [one] = begun(group, 1)
-    doors = group.doors()
-
-    group.process.send_signal(signal.SIGINT)
-    for door in doors:
-        door.send_signal(signal.SIGINT)
-        door.send_signal(signal.SIGTERM)
-        door.send_signal(signal.SIGTERM)
-
-    assert one.finish().startswith(b"HTTP/1.1 200 ")
-    assert eventually_ended(group.process) == 0
-
-
-def test_a_second_signal_ends_all_at_once(group: Group) -> None:
-    requests = begun(group, 4)
-    processes = [group.fork_server(), *group.doors()]
-    group.process.send_signal(signal.SIGTERM)
-    eventually(lambda: group.reasons() == ["stopping"])
-
-    group.process.send_signal(signal.SIGTERM)
-
-    assert eventually_ended(group.process) == -signal.SIGTERM
-    assert all(one.ends() for one in requests)
-    assert psutil.wait_procs(processes, PATIENCE_SECONDS)[1] == []
-
-
-def test_doors_do_not_outlive_a_supervisor_that_was_killed_but_answer_what_they_had_begun(group: Group) -> None:
-    requests = begun(group, 8)
-    processes = [group.fork_server(), *group.doors()]
-
-    group.process.kill()
-    eventually(lambda: group.queued() == [])
-
-    for one in requests:
-        answer = one.finish()
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert b"\r\nconnection: close\r\n" in answer.lower()
-    assert psutil.wait_procs(processes, PATIENCE_SECONDS)[1] == []
 
 
 def test_doors_are_replaced_one_by_one_while_every_connection_is_taken(group: Group) -> None:
