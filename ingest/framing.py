@@ -153,6 +153,14 @@ class Connection(RequestHandler):
         # Under TLS asyncio closes whatever is returned here, and warns of it.
         return self.ssl_context is None and self._is_asked()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        handler = self._task_handler
+        super().connection_lost(exc)
+        if handler is not None and not self._request_in_progress:
+            # It waits for a request. If one has come in this very moment it would go on with it, without what it has
+            # lost, and its TypeError would end whatever stop is under way.
+            handler.cancel()
+
     def _is_asked(self) -> bool:
         """Whether any request waits for its answer, or for its turn to be read."""
         return self._finished < self._request_count or bool(self._held)

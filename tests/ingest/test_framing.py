@@ -339,3 +339,17 @@ async def test_a_stop_waits_for_the_rest_of_a_body_that_was_begun():
         await stopping
         assert len(door.log.records) == 1
         assert_reconciled(door)
+
+
+@pytest.mark.parametrize("size", [1, 40])
+async def test_a_connection_that_ends_in_the_moment_of_its_next_request_ends_without_a_fault(size):
+    async with open_door() as door, door.connect() as client:
+        assert (await client.ask(START)).status == 201
+        [connection] = door.runner.server.connections
+        handling = connection._task_handler
+        connection.transport.abort()  # it hears of this in the next turn of the loop, and sees its request only then
+        connection.data_received(play(door.keys.mint(NOW), headers={"X": "a\tb"}) * size)
+        await until(handling.done)
+        assert handling.cancelled() or handling.exception() is None
+        assert door.collector.counts.received == 1
+        assert_reconciled(door)
