@@ -79,7 +79,9 @@ class Collector:
         self._keys = keys
         self._closed = closed
         self._clock = clock
-        self._received_at = 0
+        self.begin: Final = log.begin
+        """Appends what was judged, for one who counts and bounds its wait himself; see EventLog.begin."""
+        self._received_at, self._received_text = 0, b"0"
         self._shapes = Shapes(rules.profile)
         self._batch_limits = batches.BatchLimits(rules.max_batch_events, rules.max_event_bytes)
         # One thread: judging a batch takes the interpreter from the loop for moments, two at once would be felt.
@@ -108,10 +110,6 @@ class Collector:
         await self._append(record, size)
         return sid
 
-    def begin(self, record: Record) -> "asyncio.Future[str | None]":
-        """Append what was judged, for one who counts and bounds its wait himself; see EventLog.begin."""
-        return self._log.begin(record)
-
     # Nothing may be awaited between a judgement, which stamps, and its append: the log has the events in the order of
     # their stamps.
 
@@ -126,11 +124,8 @@ class Collector:
                 raise _misplaced("eventType", "A sessionStart goes to /api/v1/sessions")
             self._shapes.learn(event)
             body = event.body
-        if now < self._received_at:
-            now = self._received_at
-        else:
-            self._received_at = now
-        return _stamped(address, now, body), len(body)
+        self._move_on(now)
+        return self._stamped(address, body), len(body)
 
     def judged_start(self, body: bytes, peer: str | None) -> tuple[str, Record, int]:
         """A live session's first event, to be appended at once: its new id, the record, and the size as above."""
@@ -139,9 +134,8 @@ class Collector:
             raise _misplaced("eventType", f"A {event.type} goes to /api/v1/sessions/<id>/events")
         if event.document["params"].get(_DOWNLOADED) is True:
             raise _misplaced(f"params.{_DOWNLOADED}", "A downloaded session is sent whole, as an array of its events")
-        received_at = self.stamp()
-        sid = self._keys.mint(received_at)
-        return sid, _stamped(self.address(sid, peer), received_at, event.body), len(event.body)
+        sid = self._keys.mint(self.stamp())
+        return sid, self._stamped(self.address(sid, peer), event.body), len(event.body)
 
     # What another dialect judges.
 
@@ -155,8 +149,16 @@ class Collector:
 
     def stamp(self) -> int:
         """`receivedAt`: never less than the one before, whatever the wall clock does."""
-        self._received_at = max(self._received_at, self._clock())
+        self._move_on(self._clock())
         return self._received_at
+
+    def _move_on(self, now: int) -> None:
+        if now > self._received_at:
+            self._received_at, self._received_text = now, b"%d" % now
+
+    def _stamped(self, address: Address, event: bytes) -> Record:
+        value = b"".join((address.before, self._received_text, address.between, event, b"}"))
+        return _new(Record, (_EVENTS, address.partition, address.key, value))
 
     async def keep(self, envelope: Envelope, size: int) -> None:
         """Append one event that was judged and stamped elsewhere, to be called at once; `size` as above."""
@@ -259,11 +261,6 @@ class Collector:
             )
         finally:
             self._turn.release()
-
-
-def _stamped(address: Address, received_at: int, event: bytes) -> Record:
-    value = b"%b%d%b%b}" % (address.before, received_at, address.between, event)
-    return _new(Record, (_EVENTS, address.partition, address.key, value))
 
 
 def _misplaced(path: str, message: str) -> Problem:

@@ -53,6 +53,7 @@ class ShortWay:
     def __init__(self, door: Door) -> None:
         self.door = door
         self._collector = door.collector
+        self._judged_event = door.collector.judged_event
         self._counts = door.counts
         self._admission = door.admission
         self._seconds = door.collector.rules.append_seconds
@@ -93,7 +94,7 @@ class ShortWay:
         if not self._admission.fits(held):
             return None
         try:
-            record, size = self._collector.judged_event(address, body)
+            record, size = self._judged_event(address, body)
         except Exception:  # noqa: BLE001 - whatever it is, the ordinary way finds it again and answers it
             return None
         turn = Turn(asker, "", held, size)
@@ -119,7 +120,7 @@ class ShortWay:
 
     def _begin(self, turn: Turn, record: Record) -> None:
         self._admission.take(turn.held)
-        self._counts.request_received()
+        self._counts.received += 1
         try:
             future = self._collector.begin(record)
         except Exception as error:  # noqa: BLE001 - what was begun must not be begun again by the other way

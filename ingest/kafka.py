@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from ingest.kafka_batches import Batch, PartitionQueue, record_bytes
+from ingest.kafka_batches import RECORD_OVERHEAD, Batch, PartitionQueue, record_bytes
 from ingest.kafka_follow import Tail, follow
 from schemas import topics
 from schemas.records import LogUnavailable, Record, StoredRecord
@@ -155,7 +155,8 @@ class KafkaLog:
         queue = self._queues.get(where)
         if queue is None:
             queue = self._queues[where] = PartitionQueue(*where)
-        size = record_bytes(record)
+        _, _, key, value = record
+        size = len(key) + len(value or b"") + RECORD_OVERHEAD
         batch = queue.add(record, size, APPEND_SECONDS, self._expire)
         self._waiting_bytes += size
         if self._flush_at is None and not queue.sent:
