@@ -212,3 +212,20 @@ def test_the_shared_device_is_nobody() -> None:
 
 def test_a_union_counts_what_overlaps_once() -> None:
     assert union_ms([(10, 20), (15, 30), (16, 18), (40, 40), (50, 51)]) == 21
+
+
+def test_an_untold_duration_ends_where_a_stop_happens_not_where_it_counts() -> None:
+    """The stop counts after the start that overtook it; what plays was over when it came."""
+    row = close(
+        session(),
+        listen(1, 11, 5),
+        event(2, "pause", client_time="2026-01-01T00:00:03Z"),
+        event(4, "resume", client_time="2026-01-01T00:00:02Z"),
+        event(9, "heartbeat"),
+    )
+    shown({"assetSeconds": 1.0, "listeningSeconds": 0.0}, row)
+
+
+def test_a_deleted_play_ends_nothing() -> None:
+    row = close(session(), listen(1, 11, 5), listen(2, 12, 5), delete(3, 12), event(9, "heartbeat"))
+    shown({"assetSeconds": 8.0}, row)

@@ -53,7 +53,7 @@ class Played(NamedTuple):
 
 
 class Listening(NamedTuple):
-    """Intervals between listen starts and stops, the moments of the stops, and what was odd about them."""
+    """Intervals between listen starts and stops as they count, the stops as they happened, and what was odd."""
 
     intervals: list[Interval]
     stops: list[Step]
@@ -89,13 +89,12 @@ def listening_of(records: Iterable[Heard], frame: Frame) -> Listening:
         if record.kind == "event" and kind in ("play", "pause"):
             client_ms = readings.client_time_ms(record.sent, frame.zone)
             steps.append(Step(record.at, record.offset, kind == "play", client_ms))
-    heard = Listening([], [], bool(steps), set())
+    heard = Listening([], [step for step in steps if not step.is_start], bool(steps), set())
     since: int | None = None
     for step in in_order(steps, frame.window_ms):
         if step.is_start:
             since = step.at if since is None else since
             continue
-        heard.stops.append(step)
         if since is None:
             heard.flags.add("stopWithoutStart")
         else:
@@ -115,7 +114,7 @@ def played(sounds: Iterable[Sound], stops: list[Step], frame: Frame) -> list[Pla
     for sound in kept:
         if sound.lasted_ms is None:
             again = [other.at for other in kept if other.asset == sound.asset and other.offset > sound.offset]
-            stopped = [stop.at for stop in stops if (stop.at, stop.offset) > (sound.at, sound.offset)]
+            stopped = [stop.at for stop in stops if stop.offset > sound.offset]
             end = min([*again, *stopped, frame.ended_at])
         else:
             end = sound.at + max(sound.lasted_ms, 0)
