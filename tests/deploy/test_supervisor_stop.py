@@ -18,10 +18,14 @@ def group(tmp_path: Path) -> Iterator[Group]:
         yield found
 
 
-def test_a_stop_answers_what_was_begun_says_so_and_ends_with_0(group: Group) -> None:
+def test_a_stop_answers_what_was_begun_also_when_every_process_is_told_and_told_twice(group: Group) -> None:
     requests = begun(group, 8)
+    doors = group.doors()
 
-    group.process.send_signal(signal.SIGTERM)
+    group.process.send_signal(signal.SIGINT)
+    for door in doors:  # as a terminal does, and a service manager
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            door.send_signal(number)
     eventually(lambda: group.reasons() == ["stopping"])
     eventually(lambda: group.queued() == [])
 
@@ -44,20 +48,6 @@ def test_a_door_that_dies_during_the_stop_is_said(group: Group) -> None:
     assert eventually_ended(group.process) == 1
     assert all(one.ends() for one in requests)
     assert "died while it was stopping" in group.log.splitlines()[-1]
-
-
-def test_ctrl_c_is_a_stop_also_when_the_terminal_tells_every_process(group: Group) -> None:
-    [one] = begun(group, 1)
-    doors = group.doors()
-
-    group.process.send_signal(signal.SIGINT)
-    for door in doors:
-        door.send_signal(signal.SIGINT)
-        door.send_signal(signal.SIGTERM)
-        door.send_signal(signal.SIGTERM)
-
-    assert one.finish().startswith(b"HTTP/1.1 200 ")
-    assert eventually_ended(group.process) == 0
 
 
 def test_a_second_signal_ends_all_at_once(group: Group) -> None:
