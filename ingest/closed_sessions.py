@@ -1,23 +1,18 @@
 """Which sessions are closed (410): an id's own age by arithmetic, the rest as the closed-session topic tells it."""
 
-import asyncio
-import logging
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Final
 
+from ingest.following import keep_up
 from ingest.ports import CompactedTopic
 from schemas import topics
-from schemas.records import LogUnavailable, StoredRecord
+from schemas.records import StoredRecord
 from schemas.session_ids import HEX_LENGTH, VERSION, created_at
 
-logger = logging.getLogger(__name__)
-
 _VERSION_HEX: Final = f"{VERSION:02x}"
-_BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _SPLIT_AT: Final = 1024
-_SLICE: Final = 2_000  # ids taken between two turns of the loop while the topic is read from its start
 
 
 class SortedDigests:
@@ -114,37 +109,20 @@ class ClosedSessions:
 
     async def follow(self, log: CompactedTopic, clock: Callable[[], int]) -> None:
         """Keep up with the closed-session topic for ever, over every outage of the log. Runs until cancelled."""
-        failures = 0
-        while True:
-            try:
-                async for records in log.follow(topics.CLOSED.name):
-                    failures = 0
-                    if records is None:
-                        self.caught_up = True
-                    else:
-                        await self._take(records, clock())
-                    self.forget(clock())
-                reason = "the log ended it"
-            except LogUnavailable as error:
-                reason = str(error) or "the log is away"
-            except Exception:
-                # What we know stays true, and a door that stopped following would take events of closed sessions
-                # for ever: so whatever it was, begin anew.
-                logger.exception("following the closed-session topic failed")
-                reason = "an error"
-            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
-            failures += 1
-            logger.warning("closed-session topic: %s; following it again in %.1f s", reason, pause)
-            await asyncio.sleep(pause)
 
-    async def _take(self, records: list[StoredRecord], now_ms: int) -> None:
-        for at in range(0, len(records), _SLICE):
-            for record in records[at : at + _SLICE]:
+        def take(records: list[StoredRecord]) -> None:
+            now_ms = clock()
+            for record in records:
                 # A tombstone only says that the topic forgets; what was closed stays closed.
                 if record.value is not None:
                     self.add(record.key.decode("ascii", "replace"), now_ms)
-            if at + _SLICE < len(records):
-                await asyncio.sleep(0)
+            self.forget(now_ms)
+
+        def caught_up() -> None:
+            self.caught_up = True
+            self.forget(clock())
+
+        await keep_up(log, topics.CLOSED.name, take, caught_up)
 
 
 def digest_of(sid: str) -> int:

@@ -44,6 +44,7 @@ class Numbering:
         self._door = door
         self._clock = clock
         self._owner = owner or secrets.token_hex(8)
+        self._read_to = -1
         self._newest = 0  # the furthest second that anybody claimed, as far as we have read
         self._asked: _Asked | None = None
         self._blocks: list[tuple[int, int]] = []  # first and last second of what is ours, ascending
@@ -56,7 +57,10 @@ class Numbering:
         self._caught_up.set()
 
     def take(self, record: StoredRecord) -> None:
-        """One record of the folded topic under our key."""
+        """One record of the folded topic under our key. One that was taken before, when it is read anew, is no news."""
+        if record.offset <= self._read_to:
+            return
+        self._read_to = record.offset
         try:
             claim = decode_reservation(record.value or b"")
         except Undecodable:

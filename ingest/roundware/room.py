@@ -17,6 +17,8 @@ from ingest.roundware.users import Registry
 from schemas import topics
 from schemas.records import StoredRecord
 
+_SLICE_RECORDS: Final = 200  # each is parsed: a slice is a few milliseconds of the loop
+
 NOT_READ: Final = "the folded topic of the Roundware sessions is not read to its end yet"
 
 
@@ -48,7 +50,7 @@ class Room:
     async def follow(self, log: CompactedTopic) -> None:
         """Keep up with the folded topic for ever. Runs until cancelled."""
         try:
-            await keep_up(log, topics.ROUNDWARE.name, self._take, self._caught_up)
+            await keep_up(log, topics.ROUNDWARE.name, self._take, self._caught_up, slice_records=_SLICE_RECORDS)
         finally:
             await self.numbering.close()
 

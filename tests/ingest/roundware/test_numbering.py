@@ -219,8 +219,22 @@ async def test_a_door_does_not_number_beyond_what_it_would_know_again() -> None:
 
 
 async def test_what_is_no_claim_is_passed_over() -> None:
-    reader = Reader(Topic(), 0, StoppedClock())
-    for value in (None, b"", b"{}"):
-        reader.numbering.take(StoredRecord(0, 0, reader.numbering.key, value))
+    topic = Topic()
+    reader = Reader(topic, 0, StoppedClock())
+    topic.records += [Record("", 0, reader.numbering.key, value) for value in (None, b"", b"{}")]
 
     assert len(await numbered(reader, 1)) == 1
+
+
+async def test_a_topic_that_is_read_anew_after_an_outage_is_not_contradicted() -> None:
+    clock, topic = StoppedClock(), Topic()
+    for _ in range(3):
+        await numbered(Reader(topic, 0, clock), 1)
+    reader = Reader(topic, 0, clock)
+    first = await numbered(reader, 1)
+    claims = len(topic.records)
+    reader.position = 0
+    reader.read()
+
+    assert len(topic.records) == claims
+    assert await numbered(reader, 1) > first
