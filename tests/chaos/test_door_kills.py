@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ from aiokafka.structs import TopicPartition
 
 from deploy.broker import Cluster
 from schemas import topics
+from tests.chaos.figures import figures_of
 from tests.chaos.posters import Tally, post
-from tests.chaos.processes import Process, until
+from tests.chaos.processes import until
 from tests.chaos.stage import Scale, Stage, stage
-from tests.e2e.running import request
 
 SCALE = Scale(partitions=4, idle=60, grace=10, window=1, rate=0, at_once=1, voyage_sessions=1)
 POSTERS = 48
@@ -57,15 +56,6 @@ async def killed_under_load(theatre: Stage, times: int, acknowledged_between: tu
         assert figures["mediabeat_requests_ordinary_total"] == 0, "all of it takes the short way"
         assert await door.stop() == 0
     return tally
-
-
-def figures_of(door: Process) -> dict[str, float]:
-    """What a door's /metrics says, by name and labels."""
-    found = re.search(r"operator at (http://[^/\s]+)", door.log.read_text())
-    assert found, door.last_words()
-    text = request(found[1], "GET", "/metrics").body.decode()
-    lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: float(value) for name, _, value in lines}
 
 
 async def values_of(theatre: Stage, topic: str) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from deploy.broker import Cluster
 from tests.chaos.account import take_account
 from tests.chaos.adversity import FREEZE_WORKER, KILL_DOOR, KILL_WORKER, REMOVE_WORKER, SQUEEZE, STOP_DOOR, Adversity
+from tests.chaos.figures import assert_they_took_the_short_way
 from tests.chaos.stage import Scale, stage
 
 SMALL = Scale(partitions=4, idle=3, grace=2, window=0.5, rate=120, at_once=40, voyage_sessions=30)
@@ -21,6 +22,7 @@ async def test_every_row_is_there_once_after_a_handful_of_kills(kafka_broker: Cl
         async with theatre.load():
             await theatre.loaded()
             await adversity.act([FREEZE_WORKER, KILL_DOOR, KILL_WORKER, STOP_DOOR, SQUEEZE, KILL_WORKER, REMOVE_WORKER])
+        assert_they_took_the_short_way(theatre.doors.values())
         account = await take_account(theatre)
         account.print(f"short form, seed {SEED}", adversity.recoveries(), adversity.done)
     account.assert_whole()
