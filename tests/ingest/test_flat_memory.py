@@ -1,0 +1,71 @@
+"""What a door holds after thousands of requests, sessions and connections is what it held after the first hundreds."""
+
+import asyncio
+import gc
+from collections import Counter
+
+import pytest
+
+from tests.ingest.doors import NOW, assert_reconciled, connection, event, open_door, request, session_start, until
+from tests.ingest.logs import MemoryLog
+from tests.ingest.streams import messages, play
+
+CONNECTIONS = 30
+ROUNDS = 4
+
+
+class ForgetfulLog(MemoryLog):
+    """Says yes, and keeps nothing."""
+
+    async def append(self, record):
+        """So much for that."""
+
+    async def append_all(self, records):
+        """So much for those."""
+
+    def offer(self, record):
+        return True
+
+
+async def visit(port, odd, number):
+    """A player's whole visit on a connection of its own, among whose events stand all kinds of odd requests."""
+    async with connection(port) as client:
+        await client.ask(request("OPTIONS", "/api/v1/sessions"))
+        sid = (await client.ask(request("POST", "/api/v1/sessions", session_start()))).sid
+        for playhead in range(20):
+            ping = event("ping", playhead, NOW)
+            assert (await client.ask(play(sid, {"X-Visit": f"{number}"}, ping))).status == 204
+        for name, data in odd.items():
+            answer = await client.ask(data.replace(b"%b", sid.encode()))
+            assert answer.status < 500, name
+        await client.write(play(sid) * 3)
+        for _ in range(3):
+            assert (await client.answer()).status == 204
+        if number % 3 == 0:  # others leave amid a request, or before their answer
+            await client.write(play(sid)[: -number % 200])
+            client.writer.transport.abort()
+
+
+def held():
+    """How many objects there are of each type that the collector knows."""
+    gc.collect()
+    return Counter(type(one).__qualname__ for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("way", ["short", "ordinary"])
+async def test_a_door_holds_nothing_of_requests_that_are_over(way):
+    slow = {"a body of the limit", "a large body", "a batch"}
+    odd = {name: data for name, data in messages("%b", "%b").items() if name not in slow}
+    async with open_door(ForgetfulLog(), way=way) as door:
+        counted = []
+        for round_number in range(ROUNDS):
+            numbers = range(round_number * CONNECTIONS, (round_number + 1) * CONNECTIONS)
+            await asyncio.gather(*(visit(door.port, odd, number) for number in numbers))
+            await until(lambda: not door.runner.server.connections and not door.collector.counts.in_flight)
+            counted.append(held())
+        requests = door.collector.counts.received
+        assert requests > 200 * ROUNDS
+        assert_reconciled(door)
+    early, late = counted[1], counted[-1]  # the first round fills what is bounded: caches, known heads and shapes
+    grown = {name: late[name] - early[name] for name in late if late[name] - early[name] >= CONNECTIONS}
+    assert grown == {}
