@@ -40,7 +40,7 @@ def take(state: State, arrival: Arrival, rules: RoundwareRules) -> Effects | Non
 def _is_repeat(state: State, document: Document) -> bool:
     if isinstance(document, Session):
         return state.is_told
-    return isinstance(document, Listen) and state.play(document.id) is not None
+    return isinstance(document, Listen) and document.id in state.plays
 
 
 def expire(state: State, rules: RoundwareRules) -> Effects:
@@ -66,8 +66,8 @@ def _forget(state: State, effects: Effects) -> None:
     number = state.number
     for event in state.events:
         effects.bury(roundware.event_key(number, event))
-    for play in state.plays:
-        effects.bury(roundware.listen_key(number, play.listen.id))
+    for listen in state.plays:
+        effects.bury(roundware.listen_key(number, listen))
     if state.is_told:
         effects.bury(roundware.session_key(number))
     anew = State(state.sid, Kind.GONE)
@@ -144,7 +144,7 @@ def _fold(state: State, visit: Visit, arrival: Arrival, rules: RoundwareRules, e
                 _close(state, CloseReason.EXPLICIT, at, None, effects)
         case Listen():
             noting.count(visit, ITEM_START)
-            state.plays.append(Play(document, at, visit.ordinal))
+            state.plays[document.id] = Play(document, at, visit.ordinal)
             effects.show(document)
             if len(state.plays) > MAX_PLAYS:
                 _retire(state, visit, effects)
@@ -158,7 +158,7 @@ def _fold(state: State, visit: Visit, arrival: Arrival, rules: RoundwareRules, e
 
 def _change(state: State, visit: Visit, change: ListenChange | ListenDelete, effects: Effects) -> None:
     """Change or delete a listen event; if the visit closed last is another for it, its row goes out again."""
-    play, last = state.play(change.listen), state.last
+    play, last = state.plays.get(change.listen), state.last
     if play is None or play.visit not in {visit.ordinal, last.ordinal if last else None}:
         visit.flag("unknownListen")
     revised = last if play is not None and last is not None and play.visit == last.ordinal else None
@@ -167,8 +167,8 @@ def _change(state: State, visit: Visit, change: ListenChange | ListenDelete, eff
         play.listen = roundware.changed(play.listen, change)
         effects.show(play.listen)
     elif play is not None:
-        state.plays.remove(play)
-        effects.bury(roundware.listen_key(state.number, play.listen.id))
+        del state.plays[change.listen]
+        effects.bury(roundware.listen_key(state.number, change.listen))
     if revised is None or revised.revision >= MAX_REVISIONS:
         return
     if rows.numbers(state, revised, revised.ended_at) != before:
@@ -179,10 +179,10 @@ def _change(state: State, visit: Visit, change: ListenChange | ListenDelete, eff
 
 def _retire(state: State, visit: Visit, effects: Effects) -> None:
     """The oldest listen event is one too many: its visit keeps its sums only."""
-    play = state.plays.pop(0)
+    play = state.plays.pop(next(iter(state.plays)))
     effects.bury(roundware.listen_key(state.number, play.listen.id))
     if play.visit == visit.ordinal:
         visit.flag("truncated")
-        visit.retire(play, state.plays, state.at)
+        visit.retire(play, state.plays.values(), state.at)
     elif state.last is not None and play.visit == state.last.ordinal:
-        state.last.retire(play, state.plays, state.last.ended_at)
+        state.last.retire(play, state.plays.values(), state.last.ended_at)

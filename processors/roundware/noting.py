@@ -34,9 +34,10 @@ def note(state: State, visit: Visit, event: Event, sent: str, rules: RoundwareRu
 
 def cut(state: State, visit: Visit) -> None:
     """A listen stop: plays of unknown duration last until here at most."""
-    for play in state.plays:
-        if play.visit == visit.ordinal and play.cut_at is None:
-            play.cut_at = state.at
+    for play in reversed(state.plays.values()):
+        if play.visit != visit.ordinal or play.cut_at is not None:
+            return  # those before it were cut by an earlier stop, or are of an earlier visit
+        play.cut_at = state.at
 
 
 def keep(state: State, event: Event, effects: Effects) -> None:

@@ -58,7 +58,7 @@ def pack(state: State, rules: RoundwareRules, clock: int) -> bytes:
         state.heartbeats,
         state.heartbeat_at,
         state.events,
-        [_play(play, devices) for play in state.plays],
+        [_play(play, devices) for play in state.plays.values()],
         list(devices),
     ]
     return _HEAD.pack(LAYOUT, state.kind, state.strikes, state.deadline(rules), clock) + codec.encode(body)
@@ -83,7 +83,7 @@ def unpack(sid: str, current: bytes) -> State:
         _unpack_visit(last),
         heartbeats,
         heartbeat_at,
-        [_unpack_play(number, play, devices) for play in plays],
+        {play.listen.id: play for play in (_unpack_play(number, play, devices) for play in plays)},
         events,
     )
 

@@ -59,7 +59,7 @@ def heartbeat(state: State, visit: Visit) -> Row:
 
 def numbers(state: State, visit: Visit, end: int) -> dict[str, Any]:
     """The block `roundware` of a visit measured up to `end`."""
-    found = measure(visit, state.plays, end)
+    found = measure(visit, state.plays.values(), end)
     block: dict[str, Any] = {
         "visit": visit.ordinal,
         "sessionSeconds": (end - visit.started_at) / 1000,

@@ -34,13 +34,13 @@ class Schedule:
             self._due[sid] = at
             self._deadlines.add(at, sid, window=False)
 
-    def take_due(self, clock: int) -> tuple[str, int] | None:
-        """The earliest session whose entry the clock has passed, and when that was. It has no entry any more."""
+    def take_due(self, clock: int) -> str | None:
+        """The earliest session whose entry the clock has passed. It has no entry any more."""
         while (entry := self._deadlines.take_due(clock)) is not None:
             if self._due.get(entry.sid) == entry.at:
                 self._before.setdefault(entry.sid, entry.at)
                 del self._due[entry.sid]
-                return entry.sid, entry.at
+                return entry.sid
         return None
 
     def commit(self) -> None:

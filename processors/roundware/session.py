@@ -71,8 +71,9 @@ class State:
     """One session. Times in epoch ms.
 
     `at`: its clock, the newest moment of any of its records. `received_at`: of its newest record, as the door said.
-    `visits`: ordinal of the newest visit; `last`: the one closed last. `plays` in order of arrival, `events` by their
-    numbers: what lists show. `is_told`: its session record is shown too. `heartbeats`: instance of the newest.
+    `is_told`: its session record is shown. `visits`: ordinal of the newest visit; `last`: the one closed last.
+    `heartbeats`: instance of the newest. `plays` by the number of the listen event, in order of arrival, and the
+    numbers of `events`: what lists show.
     """
 
     sid: str
@@ -87,7 +88,7 @@ class State:
     last: Visit | None = None
     heartbeats: int = 0
     heartbeat_at: int = 0
-    plays: list[Play] = field(default_factory=list)
+    plays: dict[int, Play] = field(default_factory=dict)
     events: list[int] = field(default_factory=list)
 
     @property
@@ -100,7 +101,3 @@ class State:
             stop_at = self.visit.stop_at
             return self.at + rules.idle_timeout_ms if stop_at is None else stop_at
         return self.at + (MUTED_MS if self.kind is Kind.POISONED else KEPT_MS)
-
-    def play(self, listen: int) -> Play | None:
-        """The listen event of this number, if it is still kept; the newest are asked for most."""
-        return next((play for play in reversed(self.plays) if play.listen.id == listen), None)

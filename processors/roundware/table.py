@@ -202,14 +202,13 @@ class RoundwareTable:
     def _arrive(self, arrival: Arrival, offset: int, envelope: Envelope) -> None:
         """A record arrives at its session."""
         sid = envelope.sid
-        if offset in self._excluded_offsets or sid in self._excluded_sids:
-            self._refuse(offset, envelope)
-            self._strike(sid, once=sid in self._excluded_sids)
+        is_excluded = offset in self._excluded_offsets or sid in self._excluded_sids
+        if is_excluded or self._is_muted(sid, arrival.received):
+            self._outcome.add_reject(Code.POISONED, DETAIL[Code.POISONED], offset, envelope)
+            if is_excluded:
+                self._strike(sid, once=sid in self._excluded_sids)
             return
         draft = self._draft(sid) or Draft(State(sid), None)
-        if draft.state.kind is Kind.POISONED and arrival.received <= draft.state.deadline(self._rules):
-            self._refuse(offset, envelope)
-            return
         effects = machine.take(draft.state, arrival, self._rules)
         self._drafts[sid] = draft
         if effects is None:
@@ -219,6 +218,10 @@ class RoundwareTable:
         self._outcome.folded += 1
         self._effect(effects)
         self._schedule.at_latest(sid, draft.state.deadline(self._rules))
+
+    def _is_muted(self, sid: str, received: int) -> bool:
+        draft = self._draft(sid)
+        return draft is not None and draft.state.kind is Kind.POISONED and received <= draft.state.deadline(self._rules)
 
     def _draft(self, sid: str) -> Draft | None:
         draft = self._drafts.get(sid)
@@ -244,16 +247,12 @@ class RoundwareTable:
         envelope = Envelope(sid, record.timestamp, roundware.SOURCE, None, None, record.value or b"")
         self._outcome.add_reject(Code.UNDECODABLE, detail, record.offset, envelope)
 
-    def _refuse(self, offset: int, envelope: Envelope) -> None:
-        self._outcome.add_reject(Code.POISONED, DETAIL[Code.POISONED], offset, envelope)
-
     def _strike(self, sid: str, *, once: bool) -> None:
         """The machine raised on something of this session."""
         try:
             draft = self._draft(sid)
         except (Undecodable, ValueError, TypeError, LookupError, AttributeError):
-            # Its very state cannot be read, so nothing can be noted in it.
-            return
+            return  # its very state cannot be read, so nothing can be noted in it
         if draft is None or (once and draft.struck):
             return
         draft.struck = True
@@ -271,24 +270,20 @@ class RoundwareTable:
         for _ in range(EXPIRIES_A_TURN):
             if self.full():
                 break
-            due = self._schedule.take_due(self._clock)
-            if due is None:
+            sid = self._schedule.take_due(self._clock)
+            if sid is None:
                 return True
-            self._outcome.expiries += self._came_due(*due)
+            self._outcome.expiries += self._came_due(sid)
         next_at = self._schedule.next_at()
         return next_at is None or next_at >= self._clock
 
-    def _came_due(self, sid: str, at: int) -> bool:
+    def _came_due(self, sid: str) -> bool:
         """Whether something really was due; entries may be early."""
-        draft = self._drafts.get(sid)
-        current = self._currents.get(sid)
-        if draft is None and current is not None:
-            at = packed.times_of(current)[0]
-        elif draft is not None:
-            at = draft.state.deadline(self._rules)
-        if at >= self._clock:
-            self._schedule.at_latest(sid, at)
-            return False
+        if sid not in self._drafts and sid in self._currents:
+            deadline, _ = packed.times_of(self._currents[sid])
+            if deadline >= self._clock:
+                self._schedule.at_latest(sid, deadline)
+                return False
         if sid in self._excluded_expiries or sid in self._excluded_sids:
             self._strike(sid, once=True)
             self._schedule.at_latest(sid, self._clock + RETRY_MS)
@@ -297,11 +292,14 @@ class RoundwareTable:
             draft = self._draft(sid)
             if draft is None:
                 return False
-            self._effect(machine.expire(draft.state, self._rules))
+            # Not what the record says: the idle limit may be another than when that was written.
+            is_due = draft.state.deadline(self._rules) < self._clock
+            if is_due:
+                self._effect(machine.expire(draft.state, self._rules))
         except MemoryError:
             raise
         except Exception as error:
             raise Poisoned(sid, None, expiry=True) from error
         if draft.state.kind is not Kind.GONE:
             self._schedule.at_latest(sid, draft.state.deadline(self._rules))
-        return True
+        return is_due

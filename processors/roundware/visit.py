@@ -1,6 +1,7 @@
 """A visit of a Roundware session: what is kept of it, and the intervals its numbers are made of. Times in epoch ms."""
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -130,10 +131,10 @@ class Visit:
             self.listening.switch(mark.at, is_start=mark.is_start)
         del self.marks[: max(0, count)]
 
-    def retire(self, play: Play, later: list[Play], end: int) -> None:
+    def retire(self, play: Play, later: Iterable[Play], end: int) -> None:
         """Take the oldest play into the sums; `end` is as far as the visit is known to go."""
         again = (next_.at for next_ in later if (next_.visit, next_.listen.asset) == (play.visit, play.listen.asset))
-        until = play.until(end, next(again, None))
+        until = play.until(end, next(again, None) if play.is_estimated else None)
         self.retired_ms += until - play.at
         self.heard_ms += max(0, until - max(play.at, self.heard_until))
         self.heard_until = max(self.heard_until, until)
@@ -153,7 +154,7 @@ class Measures(NamedTuple):
     flags: list[str]
 
 
-def measure(visit: Visit, plays: list[Play], end: int) -> Measures:
+def measure(visit: Visit, plays: Iterable[Play], end: int) -> Measures:
     """Measure a visit to `end`; nothing in it is changed. `plays` are the session's, in order of arrival."""
     flags = set(visit.flags)
     listening_ms = _listened(visit, end, flags)
@@ -173,11 +174,11 @@ def measure(visit: Visit, plays: list[Play], end: int) -> Measures:
     return Measures(listening_ms, asset_ms, heard_ms, assets, sorted(flags))
 
 
-def _intervals(visit: Visit, plays: list[Play], end: int) -> list[tuple[Play, int]]:
+def _intervals(visit: Visit, plays: Iterable[Play], end: int) -> list[tuple[Play, int]]:
     """The plays of a visit in order, each with where it ends."""
     next_at: dict[int, int] = {}
     found = []
-    for play in reversed(plays):
+    for play in reversed(list(plays)):
         if play.visit == visit.ordinal:
             found.append((play, play.until(end, next_at.get(play.listen.asset))))
             next_at[play.listen.asset] = play.at

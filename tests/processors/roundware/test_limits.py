@@ -24,14 +24,12 @@ def test_no_client_makes_a_record_too_large_to_commit() -> None:
     told = dict.fromkeys(("device", "client_type", "client_system", "language"), "\x01" * 5000)
     rounds.open(**told)
     start = "2022-01-02T03:04:05.678901"
-    for number in range(2200):
+    for number in range(1800):
         at = 1 + number / 10
-        if number == 1100:
+        if number == 900:
             rounds.tell("stop_session", at)
         listen = HUGE - number
-        document = Listen(
-            listen, N, HUGE, HUGE, WIDE, HUGE - number % 1500, start, start, "9223372036.854775807", 2**31
-        )
+        document = Listen(listen, N, HUGE, HUGE, WIDE, HUGE - number % 700, start, start, "9223372036.854775807", 2**31)
         rounds.send(document, at)
         if number % 2:
             rounds.heard(listen, "0.000000001", at)

@@ -79,7 +79,7 @@ def test_everything_in_the_golden_record_is_set() -> None:
     assert visit.meters > 0
     assert visit.listening.stopped_twice
     assert visit.flags == ["badTags", "unreadableTime"]
-    assert [play.cut_at is None for play in state.plays] == [True, True, False, False]
+    assert [play.cut_at is None for play in state.plays.values()] == [True, True, False, False]
     assert last.reason == "explicit"
 
 

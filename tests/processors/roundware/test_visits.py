@@ -2,8 +2,10 @@
 
 import pytest
 
+from processors.roundware.rules import RoundwareRules
+from schemas.roundware import Event
 from tests.processors.partition import SECOND, T0
-from tests.processors.roundware.listening import SID, Rounds, seconds
+from tests.processors.roundware.listening import QUIET, SID, Rounds, seconds
 
 IDLE = 1800
 
@@ -98,6 +100,23 @@ def test_an_event_long_after_the_limit_is_a_second_visit_of_the_same_session() -
     assert second["_id"] == f"{SID}:session-close:2:0"
     assert own(second)["closeReason"] == "timeout"
     assert second["roundware"]["flags"] == ["stopWithoutStart"]
+
+
+def test_a_streams_heartbeat_moves_the_last_activity_and_is_listed() -> None:
+    """Vector 47."""
+    rounds = Rounds()
+    rounds.open()
+    event = rounds.tell("heartbeat", IDLE, route="streams")
+    rounds.fold()
+    rounds.wait(2 * IDLE)
+    assert not rounds.closes()
+    rounds.wait(2 * IDLE + 0.002)
+    close = rounds.close()
+    assert own(close)["endedAt"] == seconds(IDLE)
+    assert close["roundware"]["eventsByType"] == {"ping": 1, "session.start": 1}
+    listed = rounds.shown()[f"{SID}/e:{event}"]
+    assert isinstance(listed, Event)
+    assert (listed.event_type, listed.route) == ("heartbeat", "streams")
 
 
 def test_a_stoptime_given_at_creation_ends_the_first_visit_and_silence_does_not() -> None:
@@ -228,3 +247,15 @@ def test_a_second_session_record_changes_nothing() -> None:
     rounds.wait(IDLE + 5)
     assert rounds.counts.duplicates == 1
     assert rounds.close()["roundware"]["eventsByType"] == {"session.start": 1}
+
+
+def test_a_longer_limit_than_when_its_state_was_written_holds_for_an_open_visit() -> None:
+    rounds = Rounds(listening=RoundwareRules(idle_timeout_ms=60_000, heartbeat_interval_ms=0))
+    rounds.open()
+    rounds.fold()
+    rounds.listening = QUIET
+    rounds.restart()
+    rounds.wait(IDLE)
+    assert not rounds.closes()
+    rounds.wait(IDLE + 0.001)
+    assert own(rounds.close())["closedAt"] == seconds(IDLE)
