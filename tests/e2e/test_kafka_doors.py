@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ def bootstrap(kafka_broker: Cluster) -> str:
 
 @contextmanager
 def doors(bootstrap: str, tmp_path: Path) -> Iterator[Part]:
-    flags = ["--port", "0", "--secret", SECRET, "--processes", str(DOORS)]
+    flags = ["--port", "0", "--secret", SECRET, "--processes", str(DOORS), "--grace-stop", "60"]
     with part("ingest", bootstrap, tmp_path / "doors.log", *flags) as group:
         yield group
 
@@ -89,6 +90,38 @@ class Player(threading.Thread):
         return (response.getheader("Location") or "").rpartition("/")[2] if response.status < 300 else None
 
 
+class Resting:
+    """A player that keeps its connection and has nothing to say for a while."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
+        answer = self._answer("/api/v1/sessions", start(now_ms()))
+        self._path = answer.headers["Location"] + "/events"
+        self._socket = self._connection.sock
+
+    def last_answer(self) -> tuple[int, str | None]:
+        assert self._connection.sock is self._socket
+        answer = self._answer(self._path, event("play", now_ms()))
+        return answer.status, answer.headers["Connection"]
+
+    def _answer(self, path: str, document: object) -> HTTPResponse:
+        self._connection.request("POST", path, orjson.dumps(document))
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer
+
+
+def is_refused(group: Part) -> bool:
+    address = urlsplit(group.url)
+    try:
+        socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:  # it waited at a socket just then
+        return False
+    return False
+
+
 def post_start(group: Part, body: bytes) -> int:
     return request(group.url, "POST", "/api/v1/sessions", body).status
 
@@ -124,9 +157,13 @@ def test_the_sums_are_what_players_saw_and_a_stop_under_load_loses_nothing(boots
         assert sum(by_door) == 47
         assert all(by_door)  # each request has a connection of its own: 1 in 2**46 that all meet one door
 
+        resting = [Resting(group.url) for _ in range(PLAYERS)]
         players = [Player(group.url) for _ in range(PLAYERS)]
         eventually(lambda: all(len(player.acknowledged) > 20 for player in players))
-        assert group.stop() == 0
+        group.process.send_signal(signal.SIGTERM)
+        eventually(lambda: is_refused(group))
+        assert [player.last_answer() for player in resting] == [(204, "close")] * PLAYERS
+        assert group.process.wait(PATIENCE_SECONDS) == 0
         for player in players:
             player.join(PATIENCE_SECONDS)
         stored = playheads(bootstrap)
