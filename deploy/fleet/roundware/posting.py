@@ -47,7 +47,7 @@ class Journal:
 
 
 class Fleet:
-    """Hundreds of listeners at once on one event loop; `at_once` bounds them. `urls`: front doors, taken in turn."""
+    """Hundreds of listeners at once on one event loop; `at_once` bounds them. `urls`: doors, another each request."""
 
     def __init__(self, urls: list[str], pace: Pace, at_once: int) -> None:
         self._urls = [url.rstrip("/") + "/api/2" for url in urls]
@@ -82,6 +82,7 @@ class _Client:
         self._rng = random.Random(script.index)
         self._headers: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self._turn = script.index
 
     async def register(self) -> bool:
         """Ask for the device's token, again and again: without one there is no session."""
@@ -138,7 +139,9 @@ class _Client:
         give_up = asyncio.get_running_loop().time() + RETRY_FOR_SECONDS
         attempt = 0
         while True:
-            url = self._urls[(self._script.index + attempt) % len(self._urls)]
+            # As behind a proxy that knows no sessions: whom an answer came from is not whom the next request reaches.
+            self._turn += 1
+            url = self._urls[self._turn % len(self._urls)]
             status, answer, wait = await self._once(method, url + path, document)
             attempt += 1
             if status and status not in RETRIED:
