@@ -15,6 +15,8 @@ from schemas.roundware import Event, Listen, Session
 from schemas.roundware_doors import User, decode_user, encode_user
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_OF_SESSION: Final = 2_000
+"""Events, and listen events, of one session."""
 MAX_USERS: Final = 200_000
 MAX_DELETED: Final = 100_000
 
@@ -178,6 +180,10 @@ class Folded:
         self._grow(entry, values.get(document.id), value)
         values[document.id] = value
         self._session_of[document.id] = document.session
+        if len(values) > MAX_OF_SESSION:  # lanes bury the oldest sooner, while they run
+            oldest = next(iter(values))
+            self._shrink(entry, values.pop(oldest))
+            self._session_of.pop(oldest, None)
 
     def _bury(self, session: int, kind: str, number: int) -> None:
         if kind == "l":

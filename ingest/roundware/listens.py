@@ -52,8 +52,10 @@ async def patch(desk: Desk, asked: Asked) -> Any:
         number, listen.session, listen.project, asked.caller.user, asked.caller.device, listen.id, shown, duration
     )
     await desk.keep(change, received_at, asked)
-    # Another change may have come while this one was on its way to the log.
-    listen = changed(desk.folded.listen(listen.id) or listen, change)
+    # A lane may have folded it meanwhile: where it is counted too low, the lane's word comes through all the same.
+    now, listen = desk.folded.listen(listen.id), changed(listen, change)
+    if now is not None:
+        listen = changed(now, change)._replace(updates=max(now.updates, listen.updates))
     desk.folded.put(listen)
     return listen_shown(listen)
 

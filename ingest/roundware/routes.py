@@ -25,6 +25,7 @@ ALLOWED_HEADERS: Final = "accept, authorization, content-type, user-agent, x-req
 PREFLIGHT_SECONDS: Final = 86_400
 
 _ORDER: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_WITH_BODY: Final = frozenset({"POST", "PATCH"})
 _NOBODY: Final = Caller(0, None, None)
 _NOTHING: Final = Sent(None, b"null")
 _NUMBER: Final = "#"
@@ -134,8 +135,9 @@ class Front:
         return problem, response
 
     def place(self, request: web.Request) -> tuple[str, str | None] | None:
-        path = "/".join(_parts(request))
-        return None if request.get(ROUTE, _UNKNOWN) is _UNKNOWN else (f"/api/2/{path}/", None)
+        if request.method not in _WITH_BODY or request.get(ROUTE, _UNKNOWN) is _UNKNOWN:
+            return None
+        return f"/api/2/{'/'.join(_parts(request))}/", None
 
     def say_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """CORS as this API needs it; nothing of it for a page whose origin may not ask."""
@@ -163,7 +165,7 @@ class Front:
 
     async def _sent(self, request: web.Request, route: Route) -> tuple[Sent, int]:
         body = await self._door.body(request, self._door.bounds.event)
-        if not route.reads_body or request.method not in {"POST", "PATCH"}:
+        if not route.reads_body or request.method not in _WITH_BODY:
             return _NOTHING, len(body)
         return bodies.read(body, request.headers.get(hdrs.CONTENT_TYPE, "")), len(body)
 

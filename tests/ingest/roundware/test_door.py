@@ -13,7 +13,7 @@ from schemas.records import LogUnavailable, Record, StoredRecord
 from schemas.roundware import Listen, changed
 from tests.ingest.doors import SECRET, assert_cors, connection, request, session_start
 from tests.ingest.logs import AwayLog
-from tests.ingest.roundware.front import STAFF, Front, open_front, open_log, session
+from tests.ingest.roundware.front import DEVICE, STAFF, Front, open_front, open_log, session
 from tests.schemas.test_examples import own_schema
 
 STARTED = {"starttime": "2022-01-02T03:04:05Z", "asset": 1}
@@ -37,6 +37,9 @@ class Flaky:
         if self.away:
             raise LogUnavailable("away")
         await self._log.append(record)
+
+    def begin(self, record: Record) -> "asyncio.Future[str | None]":
+        return asyncio.ensure_future(self.append(record))
 
     def offer(self, record: Record) -> bool:
         return not self.away and self._log.offer(record)
@@ -90,10 +93,25 @@ async def test_a_session_of_a_door_that_does_not_know_its_user_has_no_device(log
 # Several doors, and lives of one.
 
 
+async def told(front: Front, device: str) -> None:
+    """Wait until a door has heard who registered at another."""
+    async with asyncio.timeout(10):
+        while front.room.folded.user(user_of(device)) is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def test_two_doors_that_hear_of_a_device_at_once_give_it_one_token(tmp_path) -> None:
+    async with open_log(tmp_path) as log, open_front(log) as one, open_front(log) as two:
+        answers = await asyncio.gather(*(front.post("users/", DEVICE | {"device_id": "d"}) for front in (one, two) * 5))
+
+    assert len({(of.document["id"], of.document["username"], of.document["token"]) for of in answers}) == 1
+
+
 async def test_a_token_is_known_to_every_door_and_after_a_restart(tmp_path) -> None:
     async with open_log(tmp_path) as log, open_front(log) as one, open_front(log) as two:
-        token, again = await one.register("tablet", "first"), await two.register("tablet", "second")
-        assert token == again
+        token = await one.register("tablet", "first")
+        await told(two, "tablet")
+        assert await two.register("tablet", "second") == token
         assert (await two.post("sessions/", session(), token=token)).status == 200
     async with open_log(tmp_path) as log, open_front(log) as front:
         answer = await front.post("sessions/", session(), token=token)
@@ -558,3 +576,27 @@ async def test_the_printed_example_of_the_documents_works_as_printed(log) -> Non
 
     assert answer.status == 200
     assert (answer.document["device_id"], answer.document["client_type"]) == ("12891038109281", "iPhone")
+
+
+async def test_a_refused_get_leaves_no_reject(log) -> None:
+    async with open_front(log) as front:
+        await front.get("sessions/?page=0")
+        await front.post("sessions/", {})
+    rejects = [orjson.loads(record.value or b"") for record in await read(log, topics.REJECTS.name, 1)]
+
+    assert [of["body"] for of in rejects] == ["{}"]
+
+
+async def test_a_change_that_a_lane_has_folded_first_is_not_counted_twice(log) -> None:
+    async with open_front(log) as front:
+        listen = await front.listen(await front.open())
+        keep = front.room.desk.keep
+
+        async def keep_and_fold(document, received_at, asked) -> None:
+            await keep(document, received_at, asked)
+            front.room.folded.put(changed(front.room.folded.listen(listen), document))
+
+        front.room.desk.keep = keep_and_fold  # type: ignore[method-assign]
+        await front.send("PATCH", f"listenevents/{listen}/", {"duration_in_seconds": 3})
+
+    assert front.room.folded.listen(listen).updates == 1

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest.roundware.folded import Folded
+from ingest.roundware.folded import MAX_OF_SESSION, Folded
 from schemas import roundware
 from schemas.records import StoredRecord
 from schemas.roundware import Event, Listen, Session
@@ -123,6 +123,16 @@ def test_what_is_forgotten_leaves_nothing_behind() -> None:
     assert len(folded) < 5
     assert len(folded._session_of) <= 2 * len(folded)
     assert len(folded._sessions_of) <= len(folded)
+    assert folded.size == sum(entry.size for entry in folded._entries.values())
+
+
+def test_one_busy_session_is_bounded_too() -> None:
+    folded = Folded()
+    for number in range(1, MAX_OF_SESSION + 11):
+        folded.put(event(number, 1))
+
+    assert len(list(folded.events(None, 1))) == MAX_OF_SESSION
+    assert (folded.event(10), folded.event(11)) == (None, event(11, 1))
     assert folded.size == sum(entry.size for entry in folded._entries.values())
 
 
