@@ -54,7 +54,12 @@ class FrontDoor:
         return (self.app[DOOR].unready, self._room.unready)
 
     def figures(self) -> tuple[Figure, ...]:
-        return door_figures(self.collector.counts, lambda: len(self._closed))
+        folded = self._room.folded
+        return (
+            *door_figures(self.collector.counts, lambda: len(self._closed)),
+            Figure("mediabeat_roundware_sessions_known", "gauge", "Roundware sessions in memory.", lambda: len(folded)),
+            Figure("mediabeat_roundware_bytes_known", "gauge", "Bytes of them, bounded.", lambda: folded.size),
+        )
 
     def follow(self) -> tuple[asyncio.Task[None], ...]:
         """Begin to follow what the lanes tell the doors. Neither task ends by itself."""
