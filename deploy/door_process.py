@@ -43,6 +43,7 @@ class DoorProcess:
         self.reasons: list[str] = ["starting"]
         self.figures: list[Family] = []
         self.failure: str | None = None
+        self.is_forked = False
         self.is_over = False  # it has come to its end by itself
         self.ended = asyncio.Event()
         self.became_ready = asyncio.Event()
@@ -68,6 +69,10 @@ class DoorProcess:
         self._told.clear()
         self._say(ASK)
         await self._told.wait()
+
+    def forked(self) -> None:
+        """It can be expected to say something from now on."""
+        self.is_forked, self.heard_at = True, time.monotonic()
 
     def stop(self) -> None:
         """Let it take no more, answer what it has begun, and end."""

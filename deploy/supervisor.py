@@ -161,9 +161,9 @@ class Supervisor:
             await asyncio.sleep(_LOOK_SECONDS)
             self._retired = [server for server in self._retired if not server.has_ended]
             for door in list(self._living):
-                if door.silent_seconds() > HUNG_SECONDS:
+                if door.is_forked and door.silent_seconds() > HUNG_SECONDS:
                     logger.error("front door %d (process %s) hangs: killing it", door.index, door.pid)
-                    if door.pid is None and self._fork_server is not None:  # then it was never forked
+                    if door.pid is None and self._fork_server is not None:  # then what should fork it hangs
                         self._fork_server.kill()
                     door.kill()
 
@@ -203,6 +203,7 @@ class Supervisor:
             self._living.add(door)
             try:
                 (await self._hatched()).fork(number, place.listening, theirs)
+                door.forked()
             except OSError as error:
                 logger.error("front door %d cannot be started: %s", place.index, error)  # noqa: TRY400
         return door
@@ -242,9 +243,7 @@ class Supervisor:
     async def _replace(self, place: Place) -> bool:
         async with place.changing:
             successor = await self._fork(place)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HUNG_SECONDS):
-                    await successor.settled()
+            await successor.settled()  # however long it reads closed sessions: its predecessor serves meanwhile
             if not successor.is_ready:
                 successor.kill()
                 return False
