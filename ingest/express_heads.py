@@ -19,6 +19,7 @@ _HOST: Final = re.compile(rb"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").
 _LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,7}").fullmatch
 _LENGTH_LINE: Final = re.compile(rb"\r\n(?i:content-length): (0|[1-9][0-9]{0,7})(?=\r\n)").search
 _LENGTH_DIGITS: Final = 8
+_USUAL_LENGTHS: Final = {b"%d" % length: length for length in range(1_000)}
 _ASKED: Final = re.compile(rb"\r\naccess-control-request-headers: *([^\r]*?) *\r\n", re.IGNORECASE).search
 # With one of these a body is framed or read otherwise, or the connection is to change.
 _ODD: Final = frozenset(
@@ -55,10 +56,16 @@ class Head:
         if not first or not data.startswith(self.before):
             return None
         behind = data.find(b"\r", first, first + _LENGTH_DIGITS + 1)
-        if behind < 0 or not data.startswith(self.after, behind) or not _LENGTH(data, first, behind):
+        if behind < 0 or not data.startswith(self.after, behind):
             return None
+        digits = data[first:behind]
+        length = _USUAL_LENGTHS.get(digits)
+        if length is None:
+            if not _LENGTH(digits):
+                return None
+            length = int(digits)
         end = behind + len(self.after)
-        return end, end + int(data[first:behind])
+        return end, end + length
 
 
 class Heads:
