@@ -154,7 +154,7 @@ def seconds_of(value: Any, unit: Decimal) -> str:
         raise Wrong("Ensure this value is greater than or equal to 0.")
     if number * unit > MAX_SECONDS:
         raise Wrong(f"Ensure this value is less than or equal to {MAX_SECONDS / unit:f}.")
-    return f"{(number * unit).quantize(_NANOSECOND):f}".rstrip("0").rstrip(".")
+    return f"{abs(number * unit).quantize(_NANOSECOND):f}".rstrip("0").rstrip(".")
 
 
 def integer_of(value: Any) -> int | None:

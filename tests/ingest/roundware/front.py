@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from deploy.embedded import EmbeddedLog, wall_clock
-from ingest.app import DOOR, Bearing, make_app
+from ingest.app import DOOR, Bearing, Door, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector, Rules
 from ingest.express import short_way
@@ -40,6 +40,7 @@ class Front(NamedTuple):
     log: EmbeddedLog
     room: Room
     collector: Collector
+    door: Door
     token: str
 
     async def send(
@@ -150,7 +151,7 @@ async def open_front(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         if follows:
             await _ready(room)
-        front = Front(runner.addresses[0][1], log, room, collector, "")
+        front = Front(runner.addresses[0][1], log, room, collector, app[DOOR], "")
         token = await front.register("12891038109281", "phone") if follows and appends is None else "0" * 40
         yield front._replace(token=token)
 

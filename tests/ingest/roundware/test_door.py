@@ -600,3 +600,11 @@ async def test_a_change_that_a_lane_has_folded_first_is_not_counted_twice(log) -
         await front.send("PATCH", f"listenevents/{listen}/", {"duration_in_seconds": 3})
 
     assert front.room.folded.listen(listen).updates == 1
+
+
+async def test_a_door_that_is_full_says_so_in_the_same_shape(front: Front) -> None:
+    front.door.admission._max_requests = 0
+    answer = await front.post("sessions/", session())
+
+    assert (answer.status, list(answer.document), answer.headers["retry-after"]) == (503, ["detail"], "2")
+    assert reconciled(front)
