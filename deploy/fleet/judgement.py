@@ -95,7 +95,8 @@ def compare_rows(truth: Truth, found: list[Landed]) -> Iterator[Problem]:
     for expected in truth.rows:
         landed = by_id.pop(expected.row_id, [])
         if not landed:
-            yield Problem("missing", expected.row_id)
+            if not expected.optional:
+                yield Problem("missing", expected.row_id)
             continue
         if len(landed) > 1:
             yield Problem("doubled", expected.row_id, f"{len(landed)} times")

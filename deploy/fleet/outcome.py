@@ -28,12 +28,16 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One expected row. `document` lacks nothing but may hold `Loose` values."""
+    """One expected row. `document` lacks nothing but may hold `Loose` values.
+
+    `optional`: a revision that is none if its loose values are read so that nothing has changed.
+    """
 
     kind: str
     instance: int
     revision: int
     document: Document
+    optional: bool = False
 
     @property
     def row_id(self) -> str:

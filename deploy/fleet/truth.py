@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.fleet import truth_order
-from deploy.fleet.expectation import Anything, Maybe, OneOf, plain
+from deploy.fleet.expectation import Anything, Maybe, OneOf, differences, plain
 from deploy.fleet.outcome import Expected, Reject, Timeouts
 from deploy.fleet.truth_order import Waiting
 from deploy.fleet.truth_records import Told
@@ -247,12 +247,14 @@ class SessionTruth:
         assert self.story is not None
         for note in notes:
             document = row(self.story, note, moment)
+            optional = False
             if note.kind == "session-close":
-                numbers = plain(_numbers(document))
-                if numbers == self._closing:
+                numbers = _numbers(document)
+                if plain(numbers) == self._closing:
                     continue  # sessionEnd, pings and expiry alone revise nothing
-                self._closing = numbers
-            self._add(note.kind, note.subject.instance if note.subject else 1, document)
+                optional = self._closing is not None and not any(differences(numbers, self._closing))
+                self._closing = plain(numbers)
+            self._add(note.kind, note.subject.instance if note.subject else 1, document, optional=optional)
             if note.kind == "chapter-close" and note.subject:
                 self._chapter_ms[note.subject.instance] = document["mediabeat"]["extras"]["contentMs"]
 
@@ -264,12 +266,12 @@ class SessionTruth:
             if known not in (None, self.story.timeline.sum_ms("content", chapter=chapter.instance)):
                 self._emit([Note("chapter-close", chapter, chapter.reason)], moment)
 
-    def _add(self, kind: str, instance: int, document: Document) -> None:
+    def _add(self, kind: str, instance: int, document: Document, *, optional: bool = False) -> None:
         assert self.story is not None
         revision = sum(known.kind == kind and known.instance == instance for known in self.rows)
         document["_id"] = f"{self.story.start.sid}:{kind}:{instance}:{revision}"
         document["mediabeat"]["revision"] = revision
-        self.rows.append(Expected(kind, instance, revision, document))
+        self.rows.append(Expected(kind, instance, revision, document, optional))
 
 
 def _numbers(document: Document) -> Document:

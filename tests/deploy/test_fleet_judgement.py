@@ -190,3 +190,23 @@ def test_expectations_with_room_accept_no_more_than_they_say() -> None:
     assert list(differences(expected, {"b": "y", "c": 0.54, "d": [2, 1]})) == []
     wrong = {"a": 2, "b": "z", "c": 0.56, "d": [1], "e": None}
     assert [one.path for one in differences(expected, wrong)] == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize(("played", "problems"), [(0, []), (10, [("missing", "session-close:1:1")])])
+def test_a_revision_may_be_left_out_only_if_it_changes_nothing_in_some_reading(
+    played: int, problems: list[tuple[str, str]]
+) -> None:
+    # What a play of no length at the beginning does to the segment is read in two ways.
+    stream = [start(600), spoken(0, "play", 300), spoken(20, "sessionComplete", 320), spoken(21, "play", 0)]
+    stream += [spoken(21 + played, "ping", played)] if played else []
+    events = told(stream)
+    documents = [plain(expected.document) for expected in SessionTruth(events, Timeouts()).rows]
+    landed = [
+        Landed(document["mediabeat"]["kind"], HOME, offset, SID, orjson.loads(orjson.dumps(document)))
+        for offset, document in enumerate(documents)
+    ]
+    evidence = Evidence({SID: events}, {SID: landed}, {}, partitions=12)
+    assert [document["_id"] for document in documents][-1] == f"{SID}:session-close:1:1"
+    assert found(evidence) == []
+    without(evidence, "session-close:1:1")
+    assert found(evidence) == problems
