@@ -12,11 +12,11 @@ from tests.kafka_broker import private_cluster
 
 pytestmark = pytest.mark.chaos
 
-ONE_NODE = Scale(partitions=6, idle=6, grace=4, window=2, rate=200, at_once=150, voyage_sessions=100, heartbeat=2)
+ONE_NODE = Scale(partitions=6, idle=8, grace=6, window=10, rate=200, at_once=150, voyage_sessions=100, heartbeat=2)
 THREE_NODES = Scale(partitions=6, idle=8, grace=12, window=12, rate=150, at_once=150, voyage_sessions=100, heartbeat=3)
-"""A broker that dies takes its partitions with it for seconds, and what was under way may land when it is over, long
-after the door has given it up: sessions and their reorder windows must outlast that. Of an event that lands later the
-log does not tell what the lane had folded by then, and neither can the truth."""
+"""A broker that dies takes its partitions with it for seconds, a door that is frozen its requests, and what was under way
+may land when it is over, long after its door stamped it: sessions and their reorder windows must outlast that. Of an
+event that lands later the log does not tell what the lane had folded by then, and neither can the truth."""
 
 
 async def test_one_node_and_thirty_kills_of_workers_and_doors(tmp_path: Path) -> None:
