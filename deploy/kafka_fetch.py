@@ -9,7 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import TopicPartition
 
-from deploy.kafka_client import KafkaClients
+from deploy.kafka_client import ClusterUnwell, KafkaClients
 from deploy.kafka_cursor import AHEAD_BYTES, Cursor, wall_ms
 from deploy.kafka_wire import committed as committed_offset
 from deploy.kafka_wire import end as end_offset
@@ -119,7 +119,7 @@ class Tail:
                         client.force_metadata_update()
                         await asyncio.sleep(0.05)
         except TimeoutError:
-            raise LogUnavailable(f"Kafka did not answer {question.__name__}{arguments} in {ASK_SECONDS} s") from None
+            raise ClusterUnwell(f"Kafka did not answer {question.__name__}{arguments} in {ASK_SECONDS} s") from None
 
     async def _spread(self) -> None:
         """Keep one fetch loop for each broker that leads something."""
