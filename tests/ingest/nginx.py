@@ -23,18 +23,25 @@ PATIENCE_SECONDS = 20.0
 
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 TOLD = "proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+UNBUFFERED = "proxy_buffering off; proxy_request_buffering off;"
+WAITS = "proxy_ignore_client_abort on;"
 MANNERS = {
     # As an operator would: connections to the door are kept, and it hears whom it stands for.
-    "kept": f"location / {{ {KEPT} {TOLD} proxy_pass http://%s; }}",
+    "kept": f"location / {{ {KEPT} {TOLD} {WAITS} proxy_pass http://%s; }}",
     # Everything is passed on as it comes, in pieces.
-    "unbuffered": f"location / {{ {KEPT} {TOLD} proxy_buffering off; proxy_request_buffering off; proxy_pass http://%s; }}",
+    "unbuffered": f"location / {{ {KEPT} {TOLD} {WAITS} {UNBUFFERED} proxy_pass http://%s; }}",
     # What nginx does when nobody tells it more: until 1.29.7 that was HTTP/1.0, a connection for each request.
-    "plain": "location / { proxy_pass http://%s; }",
-    "old": "location / { proxy_http_version 1.0; proxy_set_header Connection close; proxy_pass http://%s; }",
+    "plain": f"location / {{ {WAITS} proxy_pass http://%s; }}",
+    "old": f"location / {{ proxy_http_version 1.0; proxy_set_header Connection close; {WAITS} proxy_pass http://%s; }}",
     # The players' base address has a path in it, which the door does not see.
-    "prefix": f"location /va/ {{ {KEPT} proxy_pass http://%s/; }}",
+    "prefix": f"location /va/ {{ {KEPT} {WAITS} proxy_pass http://%s/; }}",
 }
-"""What each server does with a request, by name; %s is the door."""
+"""What each server does with a request, by name; %s is the door. A client may shut its sending side, and still hears."""
+
+LEAVING = "leaving"
+"""One more: who hangs up takes his request with him."""
+
+_SERVERS = MANNERS | {LEAVING: f"location / {{ {KEPT} {TOLD} proxy_pass http://%s; }}"}
 
 CONFIGURATION = """
 daemon off;
@@ -52,9 +59,6 @@ http {{
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
     client_max_body_size 32m;
-    client_header_timeout {impatience}ms;
-    client_body_timeout {impatience}ms;
-    lingering_timeout {impatience}ms;
     {upstreams}
     {servers}
 }}
@@ -71,12 +75,12 @@ def command() -> list[str]:
 
 
 @contextmanager
-def nginx(doors: Mapping[str, int], *, impatience_ms: int = 300, connections: int = 4) -> Iterator[Path]:
+def nginx(doors: Mapping[str, int], *, connections: int = 4) -> Iterator[Path]:
     """The directory with a socket `<manner>-<door>` for each, while nginx runs. `connections` to a door are kept."""
     home = Path(tempfile.mkdtemp(prefix="mediabeat-nginx-"))  # not pytest's: a socket's path must be short
     try:
         written = home / "nginx.conf"
-        written.write_text(_configuration(home, doors, impatience_ms, connections))
+        written.write_text(_configuration(home, doors, connections))
         with (home / "said.log").open("wb") as said:
             process = subprocess.Popen(
                 [*command(), "-p", str(home), "-c", str(written)],
@@ -85,7 +89,7 @@ def nginx(doors: Mapping[str, int], *, impatience_ms: int = 300, connections: in
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the C library, no lock
             )
         try:
-            _await(process, home, [home / f"{manner}-{door}" for manner in MANNERS for door in doors])
+            _await(process, home, [home / f"{manner}-{door}" for manner in _SERVERS for door in doors])
             yield home
         finally:
             process.kill()
@@ -94,7 +98,7 @@ def nginx(doors: Mapping[str, int], *, impatience_ms: int = 300, connections: in
         shutil.rmtree(home)
 
 
-def _configuration(home: Path, doors: Mapping[str, int], impatience_ms: int, connections: int) -> str:
+def _configuration(home: Path, doors: Mapping[str, int], connections: int) -> str:
     user = ""
     if os.geteuid() == 0:  # it would change to one that may not exist, and could not use our directory
         user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(pwd.getpwuid(0).pw_gid).gr_name};"
@@ -103,10 +107,10 @@ def _configuration(home: Path, doors: Mapping[str, int], impatience_ms: int, con
     )
     servers = "".join(
         f"server {{ listen unix:{home}/{manner}-{door}; {location % door} }}\n"
-        for manner, location in MANNERS.items()
+        for manner, location in _SERVERS.items()
         for door in doors
     )
-    return CONFIGURATION.format(home=home, user=user, upstreams=upstreams, servers=servers, impatience=impatience_ms)
+    return CONFIGURATION.format(home=home, user=user, upstreams=upstreams, servers=servers)
 
 
 def _await(process: subprocess.Popen[bytes], home: Path, sockets: list[Path]) -> None:

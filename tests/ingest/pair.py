@@ -4,9 +4,10 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import pytest
 import uvloop
 
-from ingest.app import Bearing
+from ingest import express
 from tests.ingest.doors import NOW, WAYS, Client, assert_reconciled, open_door, until
 from tests.ingest.streams import messages, play, told_alike
 
@@ -62,18 +63,14 @@ class Pair:
         self.close = play(self.sid, {"Connection": "close"})
 
     def assert_alike(self, data, cuts=(), connect=None):
-        """Send these bytes to both, and return what the short way's door answered.
+        """Send these bytes to both, and return what the short way's door answered. `connect` to a door by its name."""
+        return self.runner.run(self._both(data, cuts, connect or (lambda way: self.doors[way].connect())))
 
-        `connect` to a door by its name, through one who hangs up when his client shuts its side.
-        """
-        shuts = self._shuts and connect is None
-        return self.runner.run(self._both(data, cuts, connect or (lambda way: self.doors[way].connect()), shuts))
-
-    async def _both(self, data, cuts, connect, shuts):
+    async def _both(self, data, cuts, connect):
         before = {
             way: (door.collector.counts.answered.copy(), len(door.log.records)) for way, door in self.doors.items()
         }
-        answered = await asyncio.gather(*(told(connect(way), data, cuts, shuts=shuts) for way in WAYS))
+        answered = await asyncio.gather(*(told(connect(way), data, cuts, shuts=self._shuts) for way in WAYS))
         short, ordinary = (told_alike(answers) for answers in answered)
         assert short == ordinary
         # Whoever stands between may let go of a door later than of its client.
@@ -97,13 +94,27 @@ class Pair:
         ]
 
 
+class NoShapes:
+    """In place of the collector's: the door that the other is measured by reads every event."""
+
+    def cover(self, _body):
+        return False
+
+    def learn(self, _event):
+        """Nothing."""
+
+
 @contextmanager
 def pair_of_doors(loop="uvloop", *, tls=False):
-    """Both, empty at first; at the end their counts must add up, and each must have gone its way."""
-    bearing = Bearing(body_seconds=0.2, lingering_seconds=0.05)
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        openings = {way: open_door(bearing=bearing, way=way, tls=tls) for way in WAYS}
+    """Both, empty at first; at the end their counts must add up.
+
+    What comes in pieces stays on the short way however slow this machine is just now.
+    """
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(express, "ASSEMBLY_SECONDS", 20.0)
+        openings = {way: open_door(way=way, tls=tls) for way in WAYS}
         doors = {way: runner.run(opening.__aenter__()) for way, opening in openings.items()}
+        doors["ordinary"].collector._shapes = NoShapes()
         # Under TLS neither side can shut half of a connection.
         pair = Pair(runner, doors, shuts=not tls)
         yield pair
@@ -111,6 +122,6 @@ def pair_of_doors(loop="uvloop", *, tls=False):
             counts = door.collector.counts
             runner.run(until(lambda counts=counts: not counts.in_flight))
             assert_reconciled(door)
-            assert (counts.ordinary == counts.received) is (way == "ordinary")
+            assert way == "short" or counts.ordinary == counts.received
         for opening in openings.values():
             runner.run(opening.__aexit__(None, None, None))

@@ -15,8 +15,14 @@ from tests.ingest.pair import LOOPS, pair_of_doors, told
 from tests.ingest.streams import COMMON, LAST, NAMES, play, tampered, told_alike
 
 
+@pytest.fixture(scope="module")
+def pair():
+    with pair_of_doors() as pair:
+        yield pair
+
+
 @pytest.fixture(scope="module", params=LOOPS)
-def pair(request):
+def on_each_loop(request):
     with pair_of_doors(request.param) as pair:
         yield pair
 
@@ -27,7 +33,8 @@ def test_ordinary_and_odd_requests_in_every_order_are_answered_alike(pair, names
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_request_between_common_ones_is_answered_alike(pair, name):
+def test_each_request_between_common_ones_is_answered_alike(on_each_loop, name):
+    pair = on_each_loop
     one, odd = pair.messages["a play"], pair.messages[name]
     answers = pair.assert_alike(one + odd + one + pair.messages["a preflight"])
     assert answers.count(b"HTTP/1.1 ") == 4
@@ -70,7 +77,8 @@ def test_bytes_that_come_one_by_one_are_answered_alike(pair):
     pair.assert_alike(data, range(len(data)))
 
 
-def test_streams_drawn_at_random_are_answered_alike(pair):
+def test_streams_drawn_at_random_are_answered_alike(on_each_loop):
+    pair = on_each_loop
     chance = random.Random(5)
     for _ in range(60):
         data = b"".join(pair.messages[chance.choice(NAMES)] for _ in range(chance.randrange(1, 9)))
@@ -86,7 +94,7 @@ def test_requests_of_every_kind_are_answered_alike_over_tls():
             pair.assert_alike(data, range(0, len(data), 400))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_common_requests_that_were_tampered_with_are_answered_alike(pair, data):
     sent = data.draw(tampered([pair.messages[name] for name in COMMON[:5]]))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.doors import WAYS, assert_reconciled, batch, chunked, event, request, session_start, until
-from tests.ingest.nginx import MANNERS, nginx
+from tests.ingest.nginx import LEAVING, MANNERS, nginx
 from tests.ingest.pair import pair_of_doors, socket_of, told
 from tests.ingest.streams import COMMON, LAST, NAMES, play, tampered, told_alike
 
@@ -156,15 +156,17 @@ def test_sessions_that_share_the_connections_to_the_door_are_not_mixed_up(pair, 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_clients_that_leave_before_their_answers_cost_their_neighbours_nothing(pair, through_kept, way):
+def test_clients_that_leave_before_their_answers_cost_their_neighbours_nothing(pair, sockets, way):
     async def leaves():
-        async with through_kept(way) as client:
+        async with socket_of(sockets / f"{LEAVING}-{way}") as client:
             await client.write(pair.messages["a play"] * 3)
             client.writer.transport.abort()
 
     async def all_of_them():
         await asyncio.gather(*(leaves() for _ in range(20)))
-        answers = await told(through_kept(way), pair.messages["a start"] + pair.close, shuts=False)
+        answers = await told(
+            socket_of(sockets / f"{LEAVING}-{way}"), pair.messages["a start"] + pair.close, shuts=False
+        )
         await until(lambda: not pair.doors[way].collector.counts.in_flight)
         return answers
 
