@@ -39,7 +39,7 @@ async def told(connecting, data, cuts=(), *, shuts=True):
     """Everything that is answered to these bytes, sent in pieces. `shuts`: the client shuts its sending side then."""
     async with connecting as client:
         at = 0
-        with suppress(OSError):  # it has hung up already
+        with suppress(OSError, RuntimeError):  # (uvloop says the latter) it has hung up already
             for cut in [*sorted(cuts), len(data)]:
                 await client.write(data[at:cut])
                 at = max(at, cut)

@@ -55,7 +55,7 @@ def test_an_idle_connection_is_closed_and_one_that_waits_for_the_log_is_not(run,
 
 def test_a_connection_that_is_used_outlives_its_keep_alive_time(run, tls):
     async def scenario():
-        opening = open_door(tls=tls, bearing=Bearing(keepalive_seconds=0.3))
+        opening = open_door(tls=tls, bearing=Bearing(keepalive_seconds=1.0))
         async with opening as door, door.connect() as client, door.connect() as other:
             sid = door.keys.mint(NOW)
             while not other.reader.at_eof():  # more than one keep-alive time goes by
