@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 import psutil
 
-from tests.bench.door_requests import PREFLIGHT, events, session_start
+from tests.bench.door_requests import HEADERS, PREFLIGHT, UNCOMPRESSED, events, session_start
 
 POSTS = 48  # of each connection, sent in turn
 PATIENCE = 5.0  # seconds for an answer of the start, and for those that are due when the time is up
@@ -63,9 +63,10 @@ def players(where: tuple[str, int], count: int, what: str) -> list[Connection]:
                 connection.socket.sendall(data)
             answers = [connection.answer() for connection in opened]
         paths = [answer.split(b"ocation: ", 1)[1].split(b"\r\n", 1)[0] for answer in answers]
+    headers = HEADERS if what == "events" else UNCOMPRESSED
     for number, (connection, path) in enumerate(zip(opened, paths, strict=True)):
         if what != "preflights":
-            connection.posts = events(path + b"/events", now_ms, number, POSTS)
+            connection.posts = events(path + b"/events", now_ms, number, POSTS, headers)
         connection.socket.setblocking(False)
     return opened
 

@@ -14,6 +14,9 @@ HEADERS = (
     b"Accept-Encoding: gzip, deflate, br, zstd\r\n"
     b"Accept-Language: en-GB,en;q=0.9\r\n"
 )
+UNCOMPRESSED = HEADERS.replace(b"Accept-Encoding: gzip, deflate, br, zstd\r\n", b"")
+"""For a server that would compress an answer without a body: nobody shall pay for that either."""
+
 PREFLIGHT = (
     b"OPTIONS /api/v1/sessions HTTP/1.1\r\n" + HEADERS + b"Access-Control-Request-Method: POST\r\n"
     b"Access-Control-Request-Headers: content-type\r\n\r\n"
@@ -41,9 +44,9 @@ _AD = {
 }
 
 
-def post(path: bytes, body: bytes) -> bytes:
+def post(path: bytes, body: bytes, headers: bytes = HEADERS) -> bytes:
     head = b"POST %b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    return head % (path, HEADERS, len(body)) + body
+    return head % (path, headers, len(body)) + body
 
 
 def session_start(now_ms: int) -> bytes:
@@ -51,10 +54,10 @@ def session_start(now_ms: int) -> bytes:
     return post(b"/api/v1/sessions", orjson.dumps(start))
 
 
-def events(path: bytes, now_ms: int, seed: int, count: int) -> list[bytes]:
+def events(path: bytes, now_ms: int, seed: int, count: int, headers: bytes = HEADERS) -> list[bytes]:
     """Posts of one player, to be sent over and over. Their numbers differ in value and in length, as in life."""
     chance = Random(seed)
-    return [post(path, _event(chance, now_ms + 1000 * number)) for number in range(count)]
+    return [post(path, _event(chance, now_ms + 1000 * number), headers) for number in range(count)]
 
 
 def _event(chance: Random, now_ms: int) -> bytes:
