@@ -23,3 +23,11 @@ def figure(
         "baseline": baseline,
         "ratio": ratio and round(ratio, 3),
     }
+
+
+def goal(what: str, value: float | None, sign: str, wanted: float) -> str:
+    """A line that says what was wanted (`>=` or `<=`) beside what was measured."""
+    if value is None:
+        return f"{what:<58}{'not measured':>12}   goal {sign} {wanted:,.10g}"
+    met = value >= wanted if sign == ">=" else value <= wanted
+    return f"{what:<58}{value:>12,.2f}   goal {sign} {wanted:<9,.10g} {'met' if met else 'MISSED'}"

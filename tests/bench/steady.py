@@ -1,16 +1,18 @@
-"""`python -m tests.bench.steady`: a worker with twelve lanes on a real broker, idle, then with events coming in.
+"""`python -m tests.bench.steady`: a worker with twelve lanes on a real broker, idle, then at half of what it can do.
 
-Idle: its CPU time over wall time. Latency: from the broker's acknowledgement of a sessionStart to its row before a
-reader of committed records; a session's first event waits in no window.
+Idle: its CPU time over wall time. Then sessions ping in turn, half as many events a second as `.bench/worker.jsonl` has
+for the wide shape (`--load` says another number), and some start. Latency: from the broker's acknowledgement of a
+sessionStart to its row before a reader of committed records; a session's first event waits in no window. What starts in
+the first seconds is not counted: the broker is compiling its code then, and the lanes write their first transactions.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -24,10 +26,17 @@ from ingest.session_id import SessionKeys
 from schemas import topics
 from schemas.codec import encode_envelope
 from schemas.events import Envelope
-from tests.bench.figures import figure, write
-from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, free_ports
+from tests.bench.figures import BENCH, figure, goal, write
+from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, compiled_form, environment, worker_command
 
 PARTITIONS = 12
+PINGING = 20_000
+SETTLE_SECONDS = 3
+GOALS = {"worker.idle": 1, "worker.row.p50": 100, "worker.row.p99": 300}
+PING = (
+    b'{"v":1,"sid":"%b","receivedAt":%d,"source":"collection","peer":"203.0.113.0",'
+    b'"event":{"eventType":"ping","playerTime":{"playhead":%d,"ts":%d}}}'
+)
 START = {
     "eventType": "sessionStart",
     "params": {
@@ -62,54 +71,127 @@ def idle(process: psutil.Process, seconds: float) -> float:
     return 100 * (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
 
 
-def latencies(cluster: Cluster, rate: int, seconds: float) -> list[float]:
-    """Milliseconds from acknowledgement to row, one for each session."""
-    keys = SessionKeys([b"a secret of the bench, 32 bytes or more"])
-    acknowledged: dict[str, float] = {}
-    taken: list[float] = []
+class Load:
+    """Events for the worker: sessions that start at a rate, and those started first that ping in turn at another."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.acknowledged: dict[str, float] = {}
+        self._keys = SessionKeys([b"a secret of the bench, 32 bytes or more"])
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 2, "queue.buffering.max.messages": 500_000}
+        )
+        self._sids: list[str] = []
+        self._pings = 0
+
+    def start(self, *, counted: bool) -> str:
+        now = int(time.time() * 1000)
+        sid = self._keys.mint(now)
+        event = orjson.dumps(START | {"playerTime": {"playhead": 0, "ts": now}})
+        value = encode_envelope(Envelope(sid, now, "collection", None, None, event))
+        self._send(sid, value, self._told if counted else None)
+        if not counted:
+            self._sids.append(sid)
+        return sid
+
+    def ping(self) -> None:
+        sid = self._sids[self._pings % len(self._sids)]
+        self._pings += 1
+        now = int(time.time() * 1000)
+        self._send(sid, PING % (sid.encode(), now, now % 100_000, now), None)
+
+    def poll(self) -> None:
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        self._producer.flush(5)
+
+    def _send(self, sid: str, value: bytes, told: Callable[[Any, Any], None] | None) -> None:
+        place = topics.partition_of(sid, PARTITIONS)
+        while True:
+            try:
+                self._producer.produce(topics.EVENTS.name, value, sid, partition=place, on_delivery=told)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _told(self, _: Any, message: Any) -> None:
+        self.acknowledged[message.key().decode()] = time.monotonic()
+
+
+def reader(cluster: Cluster) -> Consumer:
+    """Of the rows of session starts, committed ones only."""
     rows = Consumer(
         {"bootstrap.servers": cluster.bootstrap, "group.id": "steady", "isolation.level": "read_committed"}
         | {"enable.auto.commit": False, "fetch.wait.max.ms": 5}
     )
     rows.assign([TopicPartition(topics.SESSION_START.name, partition, 0) for partition in range(PARTITIONS)])
-    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all", "linger.ms": 2})
+    return rows
 
-    def told(_: Any, message: Any) -> None:
-        acknowledged[message.key().decode()] = time.monotonic()
 
-    began, sent = time.monotonic(), 0
-    deadline = began + seconds + 20
-    while len(taken) < rate * seconds and time.monotonic() < deadline:
-        due = min(int((time.monotonic() - began) * rate), int(rate * seconds))
-        for _ in range(due - sent):
-            now = int(time.time() * 1000)
-            sid = keys.mint(now)
-            event = orjson.dumps(START | {"playerTime": {"playhead": 0, "ts": now}})
-            value = encode_envelope(Envelope(sid, now, "collection", None, None, event))
-            place = topics.partition_of(sid, PARTITIONS)
-            producer.produce(topics.EVENTS.name, value, sid, partition=place, on_delivery=told)
-        sent = due
-        producer.poll(0)
+def warm_up(load: Load, rows: Consumer) -> None:
+    """Start the sessions that will ping, and wait until the worker has told of all."""
+    deadline, seen = time.monotonic() + 120, 0
+    for number in range(PINGING):
+        load.start(counted=False)
+        if number % 500 == 0:
+            load.poll()
+    while seen < PINGING and time.monotonic() < deadline:
+        load.poll()
+        seen += len(rows.consume(5000, 0.05))
+    if seen < PINGING:
+        raise RuntimeError(f"only {seen} of {PINGING} sessions were told of")
+
+
+def latencies(load: Load, rows: Consumer, given: argparse.Namespace, per_second: int) -> list[float]:
+    """Milliseconds from acknowledgement to row, one for each session that started after the first seconds."""
+    taken: list[float] = []
+    late: set[str] = set()
+    began, starts, pings = time.monotonic(), 0, 0
+    total = int(given.rate * given.seconds)
+    while len(taken) < total and (passed := time.monotonic() - began) < SETTLE_SECONDS + given.seconds + 20:
+        for _ in range(min(int(passed * given.rate) - starts, total + SETTLE_SECONDS * given.rate - starts)):
+            sid = load.start(counted=True)
+            if starts >= SETTLE_SECONDS * given.rate:
+                late.add(sid)
+            starts += 1
+        if passed < SETTLE_SECONDS + given.seconds:
+            for _ in range(min(int(passed * per_second) - pings, 1000)):
+                load.ping()
+                pings += 1
+        load.poll()
         for message in rows.consume(500, 0.002):
-            known = acknowledged.get(message.key().decode())
-            taken.append(0.0 if known is None else (time.monotonic() - known) * 1000)
-    producer.flush(5)
-    rows.close()
+            sid = message.key().decode()
+            if sid in late:
+                known = load.acknowledged.get(sid)
+                taken.append(0.0 if known is None else (time.monotonic() - known) * 1000)
+    print(f"{pings / (SETTLE_SECONDS + given.seconds):,.0f} events a second beside {given.rate} starts", flush=True)
     return taken
+
+
+def half_load() -> int:
+    """Half of what the worker's own bench has measured last, within what one generator beside a broker can make."""
+    try:
+        lines = [orjson.loads(line) for line in (BENCH / "worker.jsonl").read_bytes().splitlines()]
+        return min(int(next(line["value"] for line in lines if line["name"] == "worker.wide") / 2), 30_000)
+    except (OSError, StopIteration):
+        return 5_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=500, help="sessions started a second")
+    parser.add_argument("--rate", type=int, default=100, help="sessions started a second")
+    parser.add_argument("--load", type=int, default=0, help="pings a second; 0: half of the wide figure")
     parser.add_argument("--seconds", type=int, default=15)
     given = parser.parse_args()
+    compiled = compiled_form()
     with tempfile.TemporaryDirectory(prefix="mediabeat-bench-") as name, broker(Path(name)) as cluster:
-        base = [sys.executable, "-m", "deploy"]
+        base = [sys.executable, "-P", "-m", "deploy"]
         topics_made = [*base, "topics", "create", "--bootstrap", cluster.bootstrap, "--partitions", str(PARTITIONS)]
-        subprocess.run(topics_made, check=True, stdout=subprocess.DEVNULL)
-        port = free_ports(1)[0]
-        command = [*base, "worker", "--bootstrap", cluster.bootstrap, "--admin-port", str(port)]
-        worker = subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(topics_made, check=True, stdout=subprocess.DEVNULL, env=environment(None))
+        command, env = worker_command(cluster, compiled)
+        port = command[command.index("--admin-port") + 1]
+        worker = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process = psutil.Process(worker.pid)
             process.cpu_affinity(WORKER_CORE)
@@ -117,12 +199,19 @@ def main() -> None:
             ready(f"http://127.0.0.1:{port}")
             figures = [figure("worker.idle", idle(process, given.seconds), "% of a core, 12 lanes")]
             print(figures[0], flush=True)
-            taken = latencies(cluster, given.rate, given.seconds)
+            load, rows = Load(cluster.bootstrap), reader(cluster)
+            warm_up(load, rows)
+            before, began = sum(process.cpu_times()[:2]), time.monotonic()
+            taken = latencies(load, rows, given, given.load or half_load())
+            busy = 100 * (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
+            load.close()
+            rows.close()
             cuts = quantiles(taken, n=100)
             figures += [
                 figure("worker.row.p50", cuts[49], "ms"),
                 figure("worker.row.p99", cuts[98], "ms"),
                 figure("worker.row.rows", len(taken), f"of {given.rate * given.seconds}"),
+                figure("worker.row.load", busy, "% of a core"),
             ]
         finally:
             worker.terminate()
@@ -130,6 +219,8 @@ def main() -> None:
     write("worker-steady", figures)
     for line in figures:
         print(line)
+        if line["name"] in GOALS:
+            print(goal(f"{line['name']}, {line['unit']}", line["value"], "<=", GOALS[line["name"]]))
 
 
 if __name__ == "__main__":

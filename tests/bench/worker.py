@@ -2,7 +2,9 @@
 
 Both read the same backlog, one process pinned to one core, exactly once, the broker on the other core. Process CPU is
 sampled beside the group's committed offsets; the figure is the slope between the first commit past a tenth of the
-backlog and the end, so neither start-up nor an idle tail counts.
+backlog and the end, so neither start-up nor an idle tail counts. The worker runs in its compiled form where there is a
+C compiler; once a shape also as it is, once with heartbeats (`receivedAt` is 10 s apart), and once as two workers,
+whose events are counted per CPU-second of both: as many as of one means that a second core adds as much as the first.
 """
 
 import argparse
@@ -26,9 +28,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from deploy.broker.cluster import Cluster
 from schemas import topics
 from tests.bench.backlog import DEEP, WIDE, Shape, envelopes
-from tests.bench.figures import figure, write
+from tests.bench.figures import figure, goal, write
+from tests.compiled_form import HOUSE, QUICK_TO_RUN, NoCompiler, kept
 
 PARTITIONS = 6
+GOALS = {"deep": (1.75, 120_000), "wide": (1.5, 60_000)}
+"""Times quixstreams, and events per CPU-second where quixstreams did 69,600 and 40,900."""
 WORKER_CORE, BROKER_CORE = [0], [1] if (os.cpu_count() or 1) > 1 else [0]
 
 
@@ -66,6 +71,15 @@ def clear(bootstrap: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def compiled_form() -> Path | None:
+    """Where the compiled form lies; None where there is no compiler to make it."""
+    try:
+        return kept(QUICK_TO_RUN)
+    except NoCompiler as reason:
+        print(f"measured uncompiled, because {reason}", flush=True)
+        return None
+
+
 @contextmanager
 def broker(home: Path) -> Iterator[Cluster]:
     cluster = Cluster(home, ((free_ports(2)[0], free_ports(2)[1]),), {})
@@ -98,7 +112,7 @@ def fill(bootstrap: str, shape: Shape) -> None:
 
 
 class Run:
-    """One job over the whole backlog: samples of (committed events, CPU seconds), and its memory at the end."""
+    """One job over the whole backlog: samples of (committed events, CPU seconds of its processes), its memory at last."""
 
     def __init__(self, bootstrap: str, group: str, total: int) -> None:
         self.total = total
@@ -113,30 +127,28 @@ class Run:
         except KafkaException:  # the group's coordinator is being made
             return self.samples[-1][0] if self.samples else 0
 
-    def watch(self, command: list[str], env: dict[str, str], log: Path, timeout_seconds: float = 300) -> None:
+    def watch(self, commands: list[list[str]], env: dict[str, str], log: Path, timeout_seconds: float = 300) -> None:
         with log.open("wb") as out:
-            child = subprocess.Popen(command, env=env, stdout=out, stderr=out)
+            children = [psutil.Popen(command, env=env, stdout=out, stderr=out) for command in commands]
         deadline = time.monotonic() + timeout_seconds
-        process = psutil.Process(child.pid)
-        process.cpu_affinity(WORKER_CORE)
+        for child in children:
+            child.cpu_affinity(WORKER_CORE)
         try:
             while not self.samples or self.samples[-1][0] < self.total:
-                if child.poll() is not None or time.monotonic() > deadline:
+                if any(child.poll() is not None for child in children) or time.monotonic() > deadline:
                     raise RuntimeError(
-                        f"{command[:4]} stopped or is late at {self.samples[-1:]}; see its end:\n{log.read_text()[-2000:]}"
+                        f"{commands[0][:5]} stopped or is late at {self.samples[-1:]}: {log.read_text()[-2000:]}"
                     )
-                done = self.committed()
-                if not self.samples or done > self.samples[-1][0]:
-                    times = process.cpu_times()
-                    self.samples.append((done, times.user + times.system))
-                    self.rss_bytes = process.memory_info().rss
+                self._sample(children)
                 time.sleep(0.02)
         finally:
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(30)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            for child in children:
+                child.send_signal(signal.SIGTERM)
+            for child in children:
+                try:
+                    child.wait(30)
+                except psutil.TimeoutExpired:
+                    child.kill()
             self._consumer.close()
 
     def per_cpu_second(self) -> float:
@@ -144,14 +156,40 @@ class Run:
         last = self.samples[-1]
         return (last[0] - first[0]) / (last[1] - first[1])
 
+    def _sample(self, children: list[psutil.Popen]) -> None:
+        done = self.committed()
+        if not self.samples or done > self.samples[-1][0]:
+            self.samples.append((done, sum(sum(child.cpu_times()[:2]) for child in children)))
+            self.rss_bytes = sum(child.memory_info().rss for child in children)
 
-def mediabeat(cluster: Cluster, shape: Shape, place: Path, heartbeat_seconds: int) -> Run:
+
+def environment(compiled: Path | None) -> dict[str, str]:
+    """Of a process that is to import the compiled form; run it with -P."""
+    return {**os.environ, "PYTHONPATH": f"{compiled}{os.pathsep}{HOUSE}" if compiled else str(HOUSE)}
+
+
+def worker_command(cluster: Cluster, compiled: Path | None, *more: str) -> tuple[list[str], dict[str, str]]:
+    """A worker process of either form: its command and its environment."""
+    command = [sys.executable, "-P", "-m", "deploy", "worker"]
+    command += ["--bootstrap", cluster.bootstrap, "--admin-port", str(free_ports(1)[0]), *more]
+    return command, environment(compiled)
+
+
+def mediabeat(
+    cluster: Cluster,
+    shape: Shape,
+    place: Path,
+    compiled: Path | None,
+    *,
+    heartbeat_seconds: int = 86_400,
+    workers: int = 1,
+) -> Run:
     clear(cluster.bootstrap)
-    group = f"mediabeat-{shape.name}-{heartbeat_seconds}-{time.time_ns()}"
+    group = f"mediabeat-{shape.name}-{time.time_ns()}"
     run = Run(cluster.bootstrap, group, shape.total)
-    command = [sys.executable, "-m", "deploy", "worker", "--bootstrap", cluster.bootstrap, "--group", group]
-    command += ["--heartbeat-interval", str(heartbeat_seconds), "--admin-port", str(free_ports(1)[0])]
-    run.watch(command, dict(os.environ), place / "worker.log")
+    told = ["--group", group, "--heartbeat-interval", str(heartbeat_seconds)]
+    commands = [worker_command(cluster, compiled, *told) for _ in range(workers)]
+    run.watch([command for command, _ in commands], commands[0][1], place / "worker.log")
     return run
 
 
@@ -161,52 +199,71 @@ def quixstreams(cluster: Cluster, shape: Shape, place: Path) -> Run:
     run = Run(cluster.bootstrap, group, shape.total)
     script = str(Path(__file__).with_name("quix_job.py"))
     state = place / group
-    run.watch(
-        [sys.executable, script, cluster.bootstrap, group, topics.EVENTS.name, "bench.sums", str(state)],
-        dict(os.environ),
-        place / "quix.log",
-    )
+    command = [sys.executable, script, cluster.bootstrap, group, topics.EVENTS.name, "bench.sums", str(state)]
+    run.watch([command], dict(os.environ), place / "quix.log")
     shutil.rmtree(state, ignore_errors=True)
     return run
 
 
-def measure(shape: Shape, rounds: int) -> list[dict[str, object]]:
-    off, on, peer, rss = [], [], [], []
+def measure(shape: Shape, rounds: int, compiled: Path | None) -> list[dict[str, object]]:
+    ours, peer, rss = [], [], []
     with tempfile.TemporaryDirectory(prefix="mediabeat-bench-") as name, broker(Path(name)) as cluster:
+        place = Path(name)
         clear(cluster.bootstrap)
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
         admin.create_topics([NewTopic("bench.sums", PARTITIONS, 1)])["bench.sums"].result()
         fill(cluster.bootstrap, shape)
         for _ in range(rounds):
-            peer.append(quixstreams(cluster, shape, Path(name)).per_cpu_second())
-            run = mediabeat(cluster, shape, Path(name), 86_400)
-            off.append(run.per_cpu_second())
+            peer.append(quixstreams(cluster, shape, place).per_cpu_second())
+            run = mediabeat(cluster, shape, place, compiled)
+            ours.append(run.per_cpu_second())
             rss.append(run.rss_bytes / 1e6)
-            on.append(mediabeat(cluster, shape, Path(name), 30).per_cpu_second())
-            print(
-                f"{shape.name}: quixstreams {peer[-1]:,.0f}  mediabeat {off[-1]:,.0f}  with heartbeats {on[-1]:,.0f} events/cpu-s",
-                flush=True,
-            )
-    ratio = median(ours / theirs for ours, theirs in zip(off, peer, strict=True))
-    ratio_on = median(ours / theirs for ours, theirs in zip(on, peer, strict=True))
-    return [
-        figure(f"worker.{shape.name}", median(off), "events/cpu-s", "quixstreams", ratio),
-        figure(f"worker.{shape.name}.heartbeats", median(on), "events/cpu-s", "quixstreams", ratio_on),
-        figure(f"worker.{shape.name}.quixstreams", median(peer), "events/cpu-s"),
+            print(f"{shape.name}: quixstreams {peer[-1]:,.0f}, mediabeat {ours[-1]:,.0f} events/cpu-s", flush=True)
+        beating = mediabeat(cluster, shape, place, compiled, heartbeat_seconds=30).per_cpu_second()
+        plain = mediabeat(cluster, shape, place, None).per_cpu_second() if compiled else None
+        both = mediabeat(cluster, shape, place, compiled, workers=2).per_cpu_second()
+    theirs = median(peer)
+    found = [
+        figure(f"worker.{shape.name}", median(ours), "events/cpu-s", "quixstreams", _ratio(ours, peer)),
+        figure(f"worker.{shape.name}.heartbeats", beating, "events/cpu-s", "quixstreams", beating / theirs),
+        figure(f"worker.{shape.name}.quixstreams", theirs, "events/cpu-s"),
+        figure(f"worker.{shape.name}.two", both, "events/cpu-s of both", "one worker", both / median(ours)),
         figure(f"worker.{shape.name}.rss", median(rss), "MB"),
     ]
+    if plain is not None:
+        found.append(figure(f"worker.{shape.name}.interpreted", plain, "events/cpu-s", "quixstreams", plain / theirs))
+    return found
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
+def goals(found: dict[str, dict[str, object]], shapes: list[Shape]) -> Iterator[str]:
+    for shape in shapes:
+        times, events = GOALS[shape.name]
+        own = found[f"worker.{shape.name}"]
+        yield goal(f"{shape.name}: times quixstreams", own["ratio"], ">=", times)
+        yield goal(f"{shape.name}: events per CPU-second (of the goal's own machine)", own["value"], ">=", events)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--shape", choices=("deep", "wide", "both"), default="both")
+    parser.add_argument("--part", type=float, default=1.0, help="of the sessions, to try the bench itself")
     given = parser.parse_args()
-    shapes = {"deep": [DEEP], "wide": [WIDE], "both": [DEEP, WIDE]}[given.shape]
-    figures = [line for shape in shapes for line in measure(shape, given.rounds)]
+    shapes = [
+        Shape(shape.name, int(shape.sessions * given.part), shape.events)
+        for shape in {"deep": [DEEP], "wide": [WIDE], "both": [DEEP, WIDE]}[given.shape]
+    ]
+    compiled = compiled_form()
+    figures = [line for shape in shapes for line in measure(shape, given.rounds, compiled)]
     write("worker", figures)
     for line in figures:
         print(line)
+    for row in goals({str(line["name"]): line for line in figures}, shapes):
+        print(row)
 
 
 if __name__ == "__main__":
