@@ -48,7 +48,9 @@ class Place:
         if self.restarts.are_repeated and not (door and door.is_ready):
             reason = self.last_failure or "the log says more"
             yield f"door {self.index} ended {self.restarts.in_a_row} times in a row: {reason}"
-        elif door is None or door.ended.is_set():
+        elif door is None:
+            yield f"door {self.index}: starting"
+        elif door.ended.is_set():
             yield f"door {self.index} is being replaced"
         elif door.silent_seconds() > SILENT_SECONDS:
             yield f"door {self.index} has not been heard of for {door.silent_seconds():.0f} s"

@@ -145,7 +145,7 @@ def test_what_the_doors_are_forked_from_may_die_too(group: Group) -> None:
 
 
 def test_doors_are_replaced_one_by_one_while_every_connection_is_taken(group: Group) -> None:
-    before = {door.pid for door in group.doors()}
+    before = group.doors()
     over, answers = threading.Event(), []
 
     def go_on_asking() -> None:
@@ -161,13 +161,11 @@ def test_doors_are_replaced_one_by_one_while_every_connection_is_taken(group: Gr
     over.set()
     asking.join(PATIENCE_SECONDS)
 
-    assert {answer["pid"] for answer in answers[seen + 1 :]}.isdisjoint(before)
+    assert {answer["pid"] for answer in answers[seen + 1 :]}.isdisjoint(door.pid for door in before)
     figures = group.figures()
     assert figures["mediabeat_requests_accepted_total"] == len(answers)
     assert figures["mediabeat_doors_ended_total"] == 0
-    assert (
-        psutil.wait_procs([psutil.Process(pid) for pid in before if psutil.pid_exists(pid)], PATIENCE_SECONDS)[1] == []
-    )
+    assert psutil.wait_procs(before, PATIENCE_SECONDS)[1] == []
 
 
 def test_doors_go_on_when_what_shall_replace_them_does_not_start_and_one_that_cannot_start_says_why(

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,7 +42,11 @@ def doors(bootstrap: str, tmp_path: Path) -> Iterator[Part]:
 
 def door_processes(group: Part) -> list[psutil.Process]:
     """Not the one they are forked from, which is their parent."""
-    return [door for server in psutil.Process(group.process.pid).children() for door in server.children()]
+    doors = []
+    for server in psutil.Process(group.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            doors += server.children()
+    return doors
 
 
 class Player(threading.Thread):
@@ -176,7 +180,9 @@ def test_the_sums_are_what_players_saw_and_a_stop_under_load_loses_nothing(boots
     assert '"level":"error"' not in said
 
 
-def test_doors_killed_under_load_are_replaced_and_nothing_acknowledged_is_lost(bootstrap: str, tmp_path: Path) -> None:
+def test_doors_are_replaced_under_load_be_they_killed_or_renewed_and_nothing_acknowledged_is_lost(
+    bootstrap: str, tmp_path: Path
+) -> None:
     with doors(bootstrap, tmp_path) as group:
         players = [Player(group.url) for _ in range(PLAYERS)]
         for victim in door_processes(group):
@@ -184,6 +190,14 @@ def test_doors_killed_under_load_are_replaced_and_nothing_acknowledged_is_lost(b
             victim.send_signal(signal.SIGKILL)
             eventually(lambda counts=counts: all(len(p.acknowledged) > n for p, n in zip(players, counts, strict=True)))
         eventually(lambda: request(group.admin, "GET", "/readyz").status == 200)
+        assert figures(group)["mediabeat_doors_ended_total"] == DOORS
+
+        broken = [player.broken for player in players]
+        before = door_processes(group)
+        group.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "every front door has been replaced" in (tmp_path / "doors.log").read_text())
+        assert psutil.wait_procs(before, PATIENCE_SECONDS)[1] == []
+        assert [player.broken for player in players] == broken
         assert figures(group)["mediabeat_doors_ended_total"] == DOORS
         assert group.stop() == 0
         for player in players:
