@@ -124,7 +124,8 @@ class Collector:
                 raise _misplaced("eventType", "A sessionStart goes to /api/v1/sessions")
             self._shapes.learn(event)
             body = event.body
-        self._move_on(now)
+        if now > self._received_at:
+            self._move_on(now)
         return self._stamped(address, body), len(body)
 
     def judged_start(self, body: bytes, peer: str | None) -> tuple[str, Record, int]:
@@ -149,12 +150,13 @@ class Collector:
 
     def stamp(self) -> int:
         """`receivedAt`: never less than the one before, whatever the wall clock does."""
-        self._move_on(self._clock())
+        now = self._clock()
+        if now > self._received_at:
+            self._move_on(now)
         return self._received_at
 
     def _move_on(self, now: int) -> None:
-        if now > self._received_at:
-            self._received_at, self._received_text = now, b"%d" % now
+        self._received_at, self._received_text = now, b"%d" % now
 
     def _stamped(self, address: Address, event: bytes) -> Record:
         value = b"".join((address.before, self._received_text, address.between, event, b"}"))

@@ -107,6 +107,7 @@ class ExpressConnection(Connection):
     def _take(self, data: bytes) -> None:
         """Take every common request that is whole; then keep what is not whole yet, or hand over what is not common."""
         way, turns = self._way, self._turns
+        most = way.max_event_bytes
         while data:
             if len(turns) >= MAX_TURNS:
                 self._write_answers(are_all=False)
@@ -114,12 +115,14 @@ class ExpressConnection(Connection):
                 self._rest = data
                 break
             head = self._head
-            if head is not None and data.startswith(head.raw):
+            ends = head.ends_in(data, most) if head is not None else None
+            if ends is None or head is None:
+                head = self._read_head(data)
+                if head is None:
+                    break
                 end, whole = head.end, head.whole
-            elif (framed := self._framed(data)) is not None:
-                head, end, whole = framed
             else:
-                break
+                end, whole = ends
             if len(data) < whole:
                 self._await_more(data)
                 break
@@ -145,25 +148,21 @@ class ExpressConnection(Connection):
         if self._rest:
             self._hold_if_needed()
 
-    def _framed(self, data: bytes) -> tuple[Head, int, int] | None:
-        """The head at the beginning of `data`, where it ends, and where its body does.
+    def _read_head(self, data: bytes) -> Head | None:
+        """The head at the beginning of `data`, if it leads this way; it is remembered.
 
-        None, once `data` waits for more or is handed over. A head that leads this way is remembered.
+        None, once `data` waits for more or is handed over.
         """
-        head, way = self._head, self._way
-        ends = head.ends_in(data) if head is not None else None
-        if head is not None and ends is not None and ends[1] - ends[0] <= way.max_event_bytes:
-            return head, *ends
         end = data.find(_HEAD_END) + len(_HEAD_END)
         if end < len(_HEAD_END) and len(data) <= MAX_HEAD_BYTES:
             self._await_more(data)
             return None
-        head = way.heads.read(data[:end])
-        if head is None or head.length > way.max_event_bytes or not self._leads(head):
+        head = self._way.heads.read(data[:end])
+        if head is None or head.length > self._way.max_event_bytes or not self._leads(head):
             self._hand_over(data)
             return None
         self._head = head
-        return head, head.end, head.whole
+        return head
 
     def _leads(self, head: Head) -> bool:
         """Whether the id is ours, where there is one; what it means is remembered."""

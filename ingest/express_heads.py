@@ -40,20 +40,29 @@ class Head:
     its Content-Length, both empty where it has none.
     """
 
-    __slots__ = ("after", "asked", "before", "end", "kind", "length", "raw", "sid", "whole")
+    __slots__ = (
+        *("kind", "sid", "length", "asked", "raw", "before", "after"),
+        *("length_at", "after_bytes", "end", "whole"),  # worked out once
+    )
 
     def __init__(self, kind: str, sid: str, asked: str, raw: bytes, length_at: tuple[int, int]) -> None:
         first, behind = length_at
         self.kind, self.sid, self.asked, self.raw = kind, sid, asked, raw
         self.before, self.after = raw[:first], raw[behind:] if behind else b""
+        self.length_at, self.after_bytes = first, len(self.after)
         self.length = int(raw[first:behind]) if behind else 0
         self.end = len(raw)
         self.whole = self.end + self.length
 
-    def ends_in(self, data: bytes) -> tuple[int, int] | None:
-        """Where head and body end in `data`, if that begins with this head or with one of another Content-Length."""
-        first = len(self.before)
-        if not first or not data.startswith(self.before):
+    def ends_in(self, data: bytes, most: int) -> tuple[int, int] | None:
+        """Where head and body end in `data`, if that begins with this head or with one of another Content-Length.
+
+        Not one of more than `most`.
+        """
+        first = self.length_at
+        if not first:
+            return (self.end, self.whole) if data.startswith(self.raw) else None
+        if not data.startswith(self.before):
             return None
         behind = data.find(b"\r", first, first + _LENGTH_DIGITS + 1)
         if behind < 0 or not data.startswith(self.after, behind):
@@ -64,8 +73,8 @@ class Head:
             if not _LENGTH(digits):
                 return None
             length = int(digits)
-        end = behind + len(self.after)
-        return end, end + length
+        end = behind + self.after_bytes
+        return (end, end + length) if length <= most else None
 
 
 class Heads:

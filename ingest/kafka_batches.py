@@ -71,8 +71,10 @@ class PartitionQueue:
     def add(self, record: Record, size: int, bound_seconds: float, expire: Callable[[Batch], None]) -> Batch:
         """Put a record into the newest batch, or begin one; `expire` is called when it is not done within the bound."""
         waiting = self._waiting
-        if waiting and (batch := waiting[-1]).add(record, size):
-            return batch
+        if waiting:
+            batch = waiting[-1]
+            if batch.add(record, size):
+                return batch
         batch = Batch(self)
         batch.add(record, size)
         self._waiting.append(batch)
