@@ -129,6 +129,7 @@ def test_a_key_that_only_holds_the_prefix_is_of_the_other_dialect() -> None:
     assert rounds.table._sessions.counts.rejected == {"undecodable": 1}
 
 
+@pytest.mark.interpreted  # a compiled constant cannot be replaced
 def test_a_table_that_is_full_is_committed_before_the_rest_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_table, "EXPIRIES_A_TRANSACTION", 2)
     rounds = Rounds()

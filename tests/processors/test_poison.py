@@ -9,6 +9,7 @@ from processors import arrival, endings, folding, state_records
 from processors.fold import Poisoned
 from processors.session import machine
 from processors.session.rules import Rules
+from schemas.events import EventType
 from tests.processors.partition import FAR, MINUTE, START_PARAMS, T0, Partition, document, sid_of
 
 A, B = sid_of(1), sid_of(2)
@@ -51,6 +52,7 @@ class Allergic:
         return row
 
 
+# Compiled rooms call the machine without looking for it in their modules: there only a handler can be replaced.
 @pytest.fixture
 def allergy(monkeypatch: pytest.MonkeyPatch) -> Allergic:
     allergic = Allergic()
@@ -59,6 +61,7 @@ def allergy(monkeypatch: pytest.MonkeyPatch) -> Allergic:
     return allergic
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_a_record_the_machine_raises_on_is_rejected_and_all_others_are_folded() -> None:
     partition = Partition()
@@ -79,6 +82,7 @@ def test_a_record_the_machine_raises_on_is_rejected_and_all_others_are_folded() 
         assert close["mediabeat"].get("extras", {}).get("foldedEvents") is None
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_an_event_that_waited_through_a_commit_is_rejected_with_its_origin() -> None:
     partition = Partition()
@@ -93,6 +97,7 @@ def test_an_event_that_waited_through_a_commit_is_rejected_with_its_origin() -> 
     assert reject["peer"] == "192.0.2.0"
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_a_session_is_muted_at_the_third_time() -> None:
     partition = Partition()
@@ -123,6 +128,7 @@ def test_a_session_is_muted_at_the_third_time() -> None:
     assert not partition.live_state()
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_a_batch_whose_last_element_is_poisoned_is_over_all_the_same() -> None:
     partition = Partition()
@@ -137,6 +143,7 @@ def test_a_batch_whose_last_element_is_poisoned_is_over_all_the_same() -> None:
     assert partition.counts.duplicates == 4
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_a_start_the_machine_raises_on_opens_nothing() -> None:
     partition = Partition()
@@ -147,6 +154,7 @@ def test_a_start_the_machine_raises_on_opens_nothing() -> None:
     assert not partition.live_state()
 
 
+@pytest.mark.interpreted
 def test_an_expiry_the_machine_raises_on_is_tried_again_and_mutes_its_session(allergy: Allergic) -> None:
     partition = Partition()
     for sid in (A, B):
@@ -169,6 +177,7 @@ def test_an_expiry_the_machine_raises_on_is_tried_again_and_mutes_its_session(al
     assert partition.counts.open_sessions == {3: 0}
 
 
+@pytest.mark.interpreted
 def test_a_session_that_cannot_be_written_is_left_alone_and_the_others_go_on(allergy: Allergic) -> None:
     partition = Partition(rules=Rules(heartbeat_interval_ms=10_000))
     for sid in (A, B):
@@ -189,6 +198,7 @@ def test_a_session_that_cannot_be_written_is_left_alone_and_the_others_go_on(all
     assert len(partition.rows("session-close", A)) == 1
 
 
+@pytest.mark.interpreted
 def test_a_row_over_its_limit_is_never_written(allergy: Allergic) -> None:
     partition = Partition(rules=Rules(heartbeat_interval_ms=10_000))
     partition.start(A)
@@ -201,6 +211,7 @@ def test_a_row_over_its_limit_is_never_written(allergy: Allergic) -> None:
     assert max(len(record.value or b"") for record in partition.written) < 10_000
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("allergy")
 def test_a_lost_transaction_with_a_reject_is_folded_to_the_same_again() -> None:
     partition = Partition()
@@ -218,3 +229,26 @@ def test_a_lost_transaction_with_a_reject_is_folded_to_the_same_again() -> None:
     partition.fold()
     assert partition.written == lost
     assert partition.counts.rejected == {"poisoned": 1}
+
+
+def test_a_handler_that_raises_costs_its_event_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In either form of the machine."""
+
+    def raises(*_: Any) -> None:
+        raise ZeroDivisionError("allergic to errors")
+
+    monkeypatch.setitem(machine.HANDLERS, EventType.ERROR, raises)
+    partition = Partition()
+    for sid in (A, B):
+        partition.start(sid)
+        partition.post(sid, "play", 0, 1_000)
+    partition.post(A, "error", 1, 2_000)
+    for sid in (A, B):
+        partition.post(sid, "sessionEnd", 9, 10_000)
+    partition.fold()
+    partition.pass_time(16_000)
+    [reject] = partition.rejects("poisoned")
+    assert (reject["sid"], reject["origin"]["offset"]) == (A, 4)
+    for sid in (A, B):
+        [close] = partition.rows("session-close", sid)
+        assert close["mediaReporting"]["sessionDetails"]["timePlayed"] == 9
