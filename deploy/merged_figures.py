@@ -9,7 +9,10 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 _GAUGES_NOT_SUMMED: Final[dict[str, Callable[[float, float], float]]] = {
-    "mediabeat_closed_sessions_known": max,  # every door knows all of them
+    # Every door knows all of them.
+    "mediabeat_closed_sessions_known": max,
+    "mediabeat_roundware_sessions_known": max,
+    "mediabeat_roundware_bytes_known": max,
     "mediabeat_roundware_sessions_known": max,
     "mediabeat_roundware_bytes_known": max,
     "process_max_fds": min,

@@ -69,6 +69,14 @@ def test_a_gauge_is_summed_where_that_makes_sense() -> None:
     assert found["mediabeat_closed_sessions_known", ()] == 50
 
 
+@pytest.mark.parametrize("name", ["closed_sessions", "roundware_sessions", "roundware_bytes"])
+def test_what_every_door_knows_is_not_counted_once_for_each(name: str) -> None:
+    registry = CollectorRegistry()
+    Gauge(f"mediabeat_{name}_known", "Known.", registry=registry).set(40)
+
+    assert scraped(*[families(registry)] * 3) == {(f"mediabeat_{name}_known", ()): 40}
+
+
 def test_the_processes_are_measured_together() -> None:
     one = door(0)
     found, alone = scraped(one, one), values(one)
