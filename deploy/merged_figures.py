@@ -13,8 +13,6 @@ _GAUGES_NOT_SUMMED: Final[dict[str, Callable[[float, float], float]]] = {
     "mediabeat_closed_sessions_known": max,
     "mediabeat_roundware_sessions_known": max,
     "mediabeat_roundware_bytes_known": max,
-    "mediabeat_roundware_sessions_known": max,
-    "mediabeat_roundware_bytes_known": max,
     "process_max_fds": min,
     "process_start_time_seconds": min,
     "python_info": max,
