@@ -17,7 +17,9 @@ ENCRYPTED = ("--tls-cert", str(TLS / "cert.pem"), "--tls-key", str(TLS / "key.pe
 async def stopped_amid(process: Running, pipelines: list[Pipeline], answers: int) -> int:
     """The exit status of a process that gets its signal when so many requests have been answered."""
     url = process.url.replace("127.0.0.1", "localhost")
-    deaf = [asyncio.create_task(never_reads(url, flood)) for flood in FLOODS]
+    # Only beside one of the two, for a stop waits for them as long as it may.
+    floods = FLOODS if url.startswith("https") else ()
+    deaf = [asyncio.create_task(never_reads(url, flood)) for flood in floods]
     running = [asyncio.create_task(pipeline.run(url)) for pipeline in pipelines]
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -34,7 +36,7 @@ async def stopped_amid(process: Running, pipelines: list[Pipeline], answers: int
 @pytest.mark.parametrize("tls", [PLAIN, ENCRYPTED], ids=["plain", "tls"])
 def test_a_stop_amid_pipelines_of_common_and_odd_requests(tmp_path: Path, tls: tuple[str, ...]) -> None:
     pipelines = [Pipeline(seed) for seed in range(8)]
-    with running(tmp_path / "data", "--grace-stop", "6", *tls) as process:
+    with running(tmp_path / "data", "--grace-stop", "12", *tls) as process:
         assert asyncio.run(stopped_amid(process, pipelines, 600)) == 0
         said = (tmp_path / "data.log").read_text()
         assert "cut short" not in said
