@@ -49,7 +49,7 @@ def goals(found: Rounds, lasting: Measured | None) -> Iterator[str]:
             yield f"{'  its 204':<10}" + _cells(
                 of_rounds, "empty", ("per_cpu_second", 14), ("per_second", 9), ("p50_ms", 8), ("p99_ms", 8)
             )
-    if not {"events", "ordinary"} <= set(found) or lasting is None:
+    if not {"events", "ordinary"} <= set(found):
         return
     of = found["events"]
     at_least, at_most = float.__ge__, float.__le__
@@ -59,8 +59,10 @@ def goals(found: Rounds, lasting: Measured | None) -> Iterator[str]:
     yield _goal("p99 at 70 % of its own maximum, ms", _median(of, "70", "p99_ms"), at_most, 15)
     yield _goal("times the ordinary service at 5,000/s", _ratio(found, "events", "held"), at_least, 2.5)
     yield _goal("p99 at 5,000/s, ms", _median(of, "held", "p99_ms"), at_most, 10)
+    if lasting is None:
+        return
     yield _goal("times its p99 among 500 hostile connections", _times(lasting), at_most, 2)
-    yield _goal(f"MB grown over {lasting['events']:,.0f} events", lasting["grown_mb"], at_most, 2)
+    yield _goal(f"MB grown over {lasting['events']:,.0f} events", lasting["grown_mb"], at_most, 4)
 
 
 def _median(of_rounds: list[dict[str, Measured]], at: str, key: str) -> float:
