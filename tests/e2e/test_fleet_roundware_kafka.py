@@ -16,7 +16,7 @@ from tests.e2e.test_fleet import PATIENCE_SECONDS
 from tests.e2e.test_kafka import Part, door, lines, part
 
 PARTITIONS = 4
-TIMEOUTS = ("--roundware-idle-timeout", "4", "--heartbeat-interval", "0.5", "--reorder-window", "0.5")
+TIMEOUTS = ("--roundware-idle-timeout", "2", "--heartbeat-interval", "0.5", "--reorder-window", "0.5")
 
 
 @pytest.fixture
