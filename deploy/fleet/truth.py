@@ -6,7 +6,7 @@ Where the contract leaves room, the truth accepts more than one value (each a `L
 - shares (`percentReached`, `percentUnique`) to half a percent, capped at 100 or not; flags topics.md does not name;
 - which rows but session-close and heartbeat carry `extras.lengthSeconds`; extras the contract gives no name, checked
   where their meaning is plain (`timeToStartMs`, `bufferAdMs`, ...), else any number;
-- `seekCount` of jumps while playing (reports.md 5.2), or with those told as pauseStart ... play;
+- `seekCount` of jumps while playing (reports.md 5.2), or with those told as pauseStart ... play, each or some as one;
 - the segment of played intervals (5.2) or of playheads seen (2.2) where a jump sets them apart;
 - the player's own `ts` or the newest folded one as `timestamp` of a row that a late arrival made;
 - of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock, the last
@@ -103,15 +103,22 @@ class SessionTruth:
         if self.closed:
             self.rejects.append(Reject(event, "session_closed"))
             return
-        window = self.timeouts.window
-        while truth_order.leaving(self._waiting, event, window):
+        window, waiting = self.timeouts.window, self._waiting
+        has_place = not is_repeat or self._repeat_has_place(event)
+        while truth_order.leaving(waiting, event, window):
             self._fold_first()
         if not is_repeat:
             self._last = event
             self._known = [*self._known, event.body][-DIGESTS:]
-        self._waiting.append(Waiting(event, is_repeat))
-        while len(self._waiting) > truth_order.WINDOW_EVENTS:
+            truth_order.settle_repeats(waiting, event, window)
+        waiting.append(Waiting(event, is_repeat, has_place))
+        while truth_order.is_full(waiting):
             self._fold_first()
+
+    def _repeat_has_place(self, repeat: Told) -> bool:
+        assert self.story is not None
+        serial = truth_order.is_serial(self.story.start)
+        return truth_order.repeat_has_place(repeat, self._waiting, serial=serial, after_boundary=self._is_meant(repeat))
 
     def _arrive_in_batch(self, event: Told) -> None:
         """No window, no idle or still timeout; a repeated upload has indexes that came before."""

@@ -23,7 +23,7 @@ def session_extras(story: Story) -> Document:
         "startingMs": time.sum_ms("starting"),
         "breakGapMs": time.sum_ms("gap"),
         # Jumps while playing (5.2), or also those told as pauseStart ... play, as the AEP SDKs do.
-        "seekCount": OneOf((time.jumps or Maybe(0), time.jumps + time.jumps_not_playing)),
+        "seekCount": OneOf((time.jumps or Maybe(0), *range(time.jumps + 1, time.jumps + time.jumps_not_playing + 1))),
         # Names the contract does not give: right where they stand, and free to be absent.
         "breakGapCreditedMs": Maybe(sum(span.ms for span in time.spans if span.credited)),
         "bufferAdMs": Maybe(sum(span.ms for span in time.spans if span.bucket == "buffer" and span.ad)),

@@ -39,12 +39,17 @@ _OPENER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waiting:
-    """An event in the reorder window. `is_repeat`: its bytes are known, and it may still be meant."""
+    """An event in the reorder window. `is_repeat`: its bytes are known, and it may still be meant.
+
+    `has_place`: it counts among those that wait. A repeat does not before it is known to be meant, for else it changes
+    nothing: it stands aside, pushes nobody out and holds nobody up.
+    """
 
     event: Told
     is_repeat: bool
+    has_place: bool = True
 
 
 def is_serial(start: Told) -> bool:
@@ -62,7 +67,37 @@ def leaving(waiting: list[Waiting], arrival: Told, window_ms: int) -> bool:
         arrival.arrived_at > one.event.arrived_at + window_ms
         or (one.event.type in ROW_MAKERS and arrival.clock > one.event.arrived_at + window_ms)
         for one in waiting
+        if one.has_place
     )
+
+
+def is_full(waiting: list[Waiting]) -> bool:
+    """Whether an eleventh event waits."""
+    return sum(one.has_place for one in waiting) > WINDOW_EVENTS
+
+
+def repeat_has_place(repeat: Told, waiting: list[Waiting], *, serial: bool, after_boundary: bool) -> bool:
+    """Whether a repeat is known to be meant when it arrives: an ad boundary of its `ts` stands between its twin and it.
+
+    `after_boundary`: one was folded since its twin was. A twin that still waits leaves after every boundary of its
+    `ts`, unless its client sends one event at a time.
+    """
+    beside = [one.event for one in waiting if one.has_place and one.event.ts == repeat.ts]
+    twins = [event.offset for event in beside if event.body == repeat.body]
+    boundaries = [event.offset for event in beside if event.type in AD_BOUNDARIES]
+    if twins:
+        return serial and max(boundaries, default=-1) > max(twins)
+    return bool(boundaries) or after_boundary
+
+
+def settle_repeats(waiting: list[Waiting], arrival: Told, window_ms: int) -> None:
+    """A boundary that arrives gives a repeat aside its place if its twin is folded; one whose window passed goes."""
+    for one in [one for one in waiting if not one.has_place]:
+        twins = [other for other in waiting if other.has_place and other.event.body == one.event.body]
+        if arrival.arrived_at > one.event.arrived_at + window_ms:
+            waiting.remove(one)
+        elif arrival.type in AD_BOUNDARIES and arrival.ts == one.event.ts and not twins:
+            one.has_place = True
 
 
 def take_first(waiting: list[Waiting], story: Story) -> Waiting:

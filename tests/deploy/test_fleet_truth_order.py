@@ -272,3 +272,14 @@ def test_a_dropped_repeat_is_no_sign_of_life_and_a_meant_one_is() -> None:
         timeouts=timeouts,
     )
     assert close(meant)["closeReason"] == "end"
+
+
+def test_a_repeat_that_may_mean_nothing_pushes_nobody_out_of_the_window() -> None:
+    parallel = start(600, libraryVersion="js-3.0.0")
+    of_break = [(10, "adBreakStart", 9, ad_break()), (10, "adStart", 9, ad("a")), (10, "play", 9), (10, "play", 9)]
+    pings = [(11 + number, "ping", 10 + number) for number in range(7)]
+    late = (5, "ping", 4)
+    assert [(event.ts - BEGAN_AT) // 1000 for event in truth(parallel, *of_break, *pings, late).folded][:2] == [5, 10]
+    # One more that counts, and the first of them has left before the late one comes.
+    pushed = truth(parallel, *of_break, *pings, (18, "ping", 17), late).folded
+    assert [(event.ts - BEGAN_AT) // 1000 for event in pushed][:2] == [10, 5]
