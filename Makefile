@@ -44,6 +44,7 @@ bench: $(VENV)/.bench  ## figures on this machine, as JSON lines in .bench/
 	$(BIN)/python -m tests.bench.embedded
 	$(BIN)/python -m tests.bench.worker
 	$(BIN)/python -m tests.bench.memory
+	$(BIN)/python -m tests.bench.restore
 	$(BIN)/python -m tests.bench.steady
 
 compiled: dev  ## the pure rooms compiled by mypyc into build/compiled (needs a C compiler); see docs/sizing.md
