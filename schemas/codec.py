@@ -185,7 +185,8 @@ def decode_event(event: bytes) -> Event:
     # Most events: the schema asks for nothing that is not seen here, and there is nothing to mend.
     if type(ts) is int and (type(playhead) is float or type(playhead) is int) and -_FAR <= ts <= _FAR:
         get = document.get
-        params, qoe = _NOTHING, _NOTHING
+        params: Any = _NOTHING  # Any: a compiler would hold what a stranger sent to be a mapping
+        qoe: Any = _NOTHING
         members = len(document)
         if members > 2:
             params, qoe = get("params", _NOTHING), get("qoeData", _NOTHING)

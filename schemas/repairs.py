@@ -66,7 +66,7 @@ def is_plain_qoe(qoe: Any, numbers: tuple[type, ...]) -> bool:
     return True
 
 
-def is_plain_params(event_type: EventType, params: dict[str, Any]) -> bool:
+def is_plain_params(event_type: EventType, params: Any) -> bool:
     """Published keys of this type with values of the published types, the required ones among them: nothing to mend."""
     plain = _PLAIN_PARAMS[event_type]
     if plain is None or type(params) is not dict:

@@ -206,6 +206,10 @@ def main() -> None:
             busy = 100 * (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
             load.close()
             rows.close()
+            if len(taken) < 100:
+                raise RuntimeError(
+                    f"only {len(taken)} rows of {given.rate * given.seconds} came in time: too busy to tell"
+                )
             cuts = quantiles(taken, n=100)
             figures += [
                 figure("worker.row.p50", cuts[49], "ms"),

@@ -3,7 +3,7 @@ from typing import Any
 import fastjsonschema
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from jsonschema import Draft4Validator
 
 from schemas.events import EventType
@@ -52,10 +52,18 @@ def test_the_explanation_finds_fault_exactly_where_the_compiled_schema_does(prof
 
 
 @given(document=odd_events())
+@example(document=start(**{"visitor.customerIDs": {"0": {"authState": None}}}))
 @settings(max_examples=120)
 def test_a_second_library_has_the_same_opinion_of_the_published_schema(document: Any) -> None:
     for event_type in wire_types(document):
-        faults = {Violation("", str(error.validator), "").rule for error in READERS[event_type].iter_errors(document)}
+        errors = list(READERS[event_type].iter_errors(document))
+        mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+        faults = {
+            Violation("", str(error.validator), "").rule
+            for error in errors
+            if error.validator == "type"
+            or tuple(error.absolute_path) not in mistyped  # of a wrong type: no more is said
+        }
         ours = {violation.rule for violation in judge(document, event_type, Profile.STRICT)}
         assert faults == ours or newline_key(document)
 
