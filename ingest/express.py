@@ -8,9 +8,7 @@ It never refuses anything. Whatever it is not sure of, the ordinary way judges, 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -18,8 +16,9 @@ from aiohttp import web
 
 from ingest.app import Door
 from ingest.collector import Address
-from ingest.express_answers import ShortWay, Turn, closing
+from ingest.express_answers import ShortWay, closing
 from ingest.express_heads import EVENT, MAX_HEAD_BYTES, START, Head
+from ingest.express_turns import TurnsConnection
 from ingest.framing import Connection
 
 ASSEMBLY_SECONDS: Final = 0.1
@@ -37,37 +36,25 @@ def short_way(door: Door) -> Callable[..., Connection]:
     return partial(ExpressConnection, way=ShortWay(door))
 
 
-class ExpressConnection(Connection):
+class ExpressConnection(TurnsConnection):
     """A connection that is either here (`_ordinary` is False) or aiohttp's. Bytes that wait here are in `_rest`."""
 
     __slots__ = (
         "_address",
         "_assembling",
         "_doubtful",
-        "_emptied",
         "_head",
         "_is_held",
-        "_leaving",
-        "_ordinary",
         "_peer",
-        "_rest",
-        "_shut",
-        "_turns",
         "_way",
     )
 
     def __init__(self, manager: web.Server, *, way: ShortWay, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._way = way
-        self._ordinary = False
-        self._turns: deque[Turn] = deque()
-        self._rest = b""
         self._doubtful = False  # what is in `_rest` goes to aiohttp as soon as no turn waits
         self._is_held = False  # by us: aiohttp has holds of its own
         self._assembling: asyncio.TimerHandle | None = None
-        self._leaving = False  # it is to be closed once its turns are answered
-        self._shut = False  # the client has shut its sending side while turns waited
-        self._emptied: asyncio.Future[None] | None = None
         # A player's requests have the same head over and over; what it means is remembered with it.
         self._head: Head | None = None
         self._address: Address | None = None
@@ -269,53 +256,6 @@ class ExpressConnection(Connection):
         if self._rest:
             self._hand_over(self._rest)
         self._end()
-
-    def _is_owing(self) -> bool:
-        """Whether answers are due before the connection may end: some wait for the log, or for the client to read."""
-        return bool(self._turns) or (self._paused and bool(self._rest))
-
-    def _end(self) -> None:
-        """No turn waits any more: do what was put off until then."""
-        if self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
-        if self._shut:
-            self._shut = False
-            if not super().eof_received() and self.transport is not None:
-                self.transport.close()
-        if self._leaving:
-            self._leaving = False
-            if self._ordinary:
-                super().close()
-            else:
-                self.force_close()
-
-    def eof_received(self) -> bool:  # type: ignore[override] # as in Connection
-        if self._is_owing():
-            self._shut = True
-            return self.ssl_context is None
-        if self._rest:
-            self._hand_over(self._rest)
-        return super().eof_received()
-
-    def close(self) -> None:
-        """A stop has begun: answer what is taken, finish what is begun."""
-        if self._turns:
-            self._leaving = True
-            return
-        if self._rest:
-            self._hand_over(self._rest)
-        super().close()
-
-    async def shutdown(self, timeout: float | None = 15.0) -> None:
-        if self._turns:
-            self._leaving = True
-            self._emptied = self._loop.create_future()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._emptied
-        elif self._rest:
-            self._hand_over(self._rest)
-        await super().shutdown(timeout)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_assembling()
