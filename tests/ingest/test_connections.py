@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from ingest.app import Bearing
+from ingest.express import MAX_TURNS
 from tests.ingest.doors import NOW, PLAY, assert_reconciled, connection, event, open_door, request, session_start, until
 from tests.ingest.logs import SlowLog
 from tests.ingest.streams import messages, play
@@ -144,10 +145,14 @@ async def flood_without_reading(door, client):
     return transport
 
 
-def test_a_client_that_does_not_read_is_not_read_either(run, tls):
+def test_a_client_that_does_not_read_is_not_read_either(run, tls, way):
     async def scenario():
         async with open_door(tls=tls) as door, door.connect() as client:
             transport = await flood_without_reading(door, client)
+            if way == "short":
+                [held] = door.runner.server.connections
+                assert len(held._rest) < 1_000_000
+                assert len(held._turns) <= MAX_TURNS
             received = door.collector.counts.received
             async with door.connect() as other:
                 for _ in range(20):

@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from ingest import express
 from ingest.app import Bearing
 from ingest.express import ExpressConnection
 from schemas.records import LogUnavailable
-from tests.ingest.doors import NOW, PLAY, assert_reconciled, open_door, request, session_start, until
+from tests.ingest.doors import NOW, assert_reconciled, open_door, request, session_start, until
 from tests.ingest.logs import MemoryLog
 from tests.ingest.streams import COMMON, ODD, messages, play
 
@@ -173,31 +172,6 @@ async def test_a_client_that_leaves_before_its_acknowledgement_costs_its_neighbo
         assert (await other.answer()).status == 204
         assert door.collector.counts.answered == {("events", 204): 2}
     assert_reconciled(door)
-
-
-async def test_a_client_that_does_not_read_is_not_read_either():
-    async with open_door(way="short") as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=1024)
-        flood = play(door.keys.mint(NOW)) * 500
-        try:
-            # The kernel's buffers of both directions fill, then ours; after that nothing moves.
-            for _ in range(2000):
-                writer.write(flood)
-                if writer.transport.get_write_buffer_size() > 4_000_000:
-                    break
-                await asyncio.sleep(0)
-            await until(lambda: any(c._is_held and c._paused for c in door.runner.server.connections))
-            [connection] = door.runner.server.connections
-            assert len(connection._rest) < 1_000_000
-            assert len(connection._turns) <= express.MAX_TURNS
-            received = door.collector.counts.received
-            assert (await door.event(door.keys.mint(NOW), PLAY)).status == 204, "its neighbours are answered"
-            async with asyncio.timeout(10):
-                await reader.readuntil(b"\r\n\r\n")
-                while door.collector.counts.received <= received + 1:
-                    await reader.read(65_536)
-        finally:
-            writer.transport.abort()
 
 
 async def test_a_body_that_stalls_is_given_to_aiohttp_and_given_up():
