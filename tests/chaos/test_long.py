@@ -7,6 +7,7 @@ import pytest
 from tests.chaos import adversity as acts
 from tests.chaos.account import take_account
 from tests.chaos.adversity import Adversity
+from tests.chaos.figures import assert_they_took_the_short_way
 from tests.chaos.stage import Scale, stage
 from tests.kafka_broker import private_cluster
 
@@ -42,6 +43,7 @@ async def test_one_node_and_thirty_kills_of_workers_and_doors(tmp_path: Path) ->
             async with theatre.load():
                 await theatre.loaded()
                 await adversity.act(adversity.shuffled(plan))
+            assert_they_took_the_short_way(theatre.doors.values())
             account = await take_account(theatre)
             account.print(f"one node, seed {seed}", adversity.recoveries(), adversity.done)
     account.assert_whole()
@@ -75,6 +77,7 @@ async def test_three_nodes_and_ten_kills_of_brokers_among_those_of_workers_and_d
             async with theatre.load():
                 await theatre.loaded()
                 await adversity.act(adversity.shuffled(plan))
+            assert_they_took_the_short_way(theatre.doors.values())
             account = await take_account(theatre)
             account.print(f"three nodes, seed {seed}", adversity.recoveries(), adversity.done)
     account.assert_whole()
