@@ -10,6 +10,8 @@ import gc
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 
 import orjson
 import psutil
@@ -33,9 +35,8 @@ RULES = Rules(heartbeat_interval_ms=0)
 GOALS = {"worker.session.memory": 2_000, "worker.restore": 3}
 
 
-def fill(table: SessionTable, sessions: int, wall: int, *, empty: bool = False) -> list[Record]:
+def fill(table: SessionTable, sessions: int, wall: int, *, empty: bool = False) -> Iterator[Record]:
     """Start and play so many sessions; every state record written on the way. `empty`: no window holds anything."""
-    state: list[Record] = []
     batch: list[StoredRecord] = []
     ids: list[str] = []
     for offset, (sid, value) in enumerate(envelopes(Shape("open", sessions, EVENTS + 1), wall)):
@@ -45,7 +46,7 @@ def fill(table: SessionTable, sessions: int, wall: int, *, empty: bool = False) 
             ids.append(sid)
         batch.append(StoredRecord(offset, wall, sid.encode(), value))
         if len(batch) == BATCH:
-            state += commit(table, batch, wall)
+            yield from commit(table, batch, wall)
     if empty:
         at = wall - RULES.reorder_window_ms - 1_000
         event = orjson.dumps({"eventType": "chapterComplete", "playerTime": {"playhead": 20, "ts": at}})
@@ -53,15 +54,14 @@ def fill(table: SessionTable, sessions: int, wall: int, *, empty: bool = False) 
             value = encode_envelope(Envelope(sid, at, "collection", "203.0.113.0", None, event))
             batch.append(StoredRecord(sessions * EVENTS + offset, wall, sid.encode(), value))
             if len(batch) == BATCH:
-                state += commit(table, batch, wall)
-    state += commit(table, batch, wall)
+                yield from commit(table, batch, wall)
+    yield from commit(table, batch, wall)
     while empty:
         done = table.pass_time(wall, wall)
         if done or table.full():
-            state += commit(table, batch, wall)
+            yield from commit(table, batch, wall)
         if done:
             break
-    return state
 
 
 def commit(table: SessionTable, batch: list[StoredRecord], wall: int) -> list[Record]:
@@ -81,7 +81,7 @@ def memory(sessions: int, wall: int, *, empty: bool) -> float:
     calm_collector()
     before = psutil.Process().memory_info().rss
     for table in tables:
-        fill(table, sessions // PARTITIONS, wall, empty=empty)
+        deque(fill(table, sessions // PARTITIONS, wall, empty=empty), maxlen=0)  # kept, they would be measured too
     gc.collect()
     assert sum(counts.waiting.values()) == (0 if empty else sessions // PARTITIONS * PARTITIONS)
     return (psutil.Process().memory_info().rss - before) / sessions
