@@ -167,7 +167,7 @@ class KafkaLane:
                 self._fenced = True
                 self._on_fenced(self.partition)
                 raise LaneFenced(f"lane {self.partition} has a successor") from failure
-            cause = f", from {failure.__cause__!r}" if failure.__cause__ is not None else ""
+            cause = f", from {failure.__cause__!r}" if isinstance(failure.__cause__, Exception) else ""
             raise LogUnavailable(f"lane {self.partition}: {failure!r}{cause}") from failure
 
     async def close(self) -> None:
