@@ -10,7 +10,7 @@ from processors.state_records import START_SUFFIX
 from processors.stored_session import Draft, Kind, clock_of, deadlines_of, kind_of, unpack, waiting_of
 from schemas.records import StoredRecord
 
-WARM_DRAFTS: Final = 32_000
+WARM_DRAFTS: Final = 40_000
 """Drafts kept for the next event of their sessions, by all lanes of a worker: unpacking costs as much as folding."""
 COLD_MS: Final = 60_000
 """A draft without an event for so long, by the lane's clock, gives its place to another."""
