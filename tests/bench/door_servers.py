@@ -131,24 +131,17 @@ class Servers:
         self._started = 0
 
     def start(self, name: str):
-        """A context with the address and the process id of `ordinary`, `events`, `embedded`, `bento` or `bare`."""
+        """A context with the address and the process id of `ordinary`, `events`, `collection`, `embedded`, `bento`, `bare`."""
         self._started += 1
         log = self._home / f"{name}-{self._started}.log"
         if name == "bento":
             assert self._bento_program
             return _bento(self._bento_program, self._bootstrap, self._home, log)
+        door = ["ingest", "--bootstrap", self._bootstrap, "--port", "0", "--partitions", str(PARTITIONS)]
         commands = {
             "ordinary": ["tests.bench.ordinary", self._bootstrap, ORDINARY_TOPIC],
-            "events": [
-                "deploy",
-                "ingest",
-                "--bootstrap",
-                self._bootstrap,
-                "--port",
-                "0",
-                "--partitions",
-                str(PARTITIONS),
-            ],
+            "events": ["deploy", *door],
+            "collection": ["tests.bench.one_dialect", *door],
             "embedded": ["tests.bench.embedded_door", str(self._home / f"data-{self._started}")],
             "bare": ["tests.bench.bare_answers"],
         }
