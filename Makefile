@@ -31,7 +31,7 @@ run: install  ## everything in one process on the embedded log
 	@$(BIN)/mediabeat run --port $(PORT)
 
 test: dev  ## all tests, the real Kafka broker included
-	$(BIN)/python -m pytest -m 'not chaos'
+	$(BIN)/python -m pytest -m 'not chaos' -n 3 --dist loadfile --no-loadscope-reorder
 
 check: dev  ## lint, types, import rules, schema examples
 	$(BIN)/ruff check .
