@@ -11,6 +11,7 @@ from tests.ingest.doors import NOW, PLAY, assert_reconciled, connection, open_do
 pytestmark = pytest.mark.usefixtures("way")
 
 HOSTILE = 500
+DRIP_SECONDS = 0.02
 HEAD = b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\n"
 FLOOD = request("POST", f"/api/v1/sessions/{'0' * 64}/events", PLAY) * 40
 
@@ -22,14 +23,14 @@ async def idles(_write):
 async def drips_a_head(write):
     for byte in HEAD * 1000:
         await write(bytes([byte]))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(DRIP_SECONDS)
 
 
 async def drips_a_body(write):
     await write(HEAD + b"Content-Length: 60000\r\n\r\n")
     while True:
         await write(b" ")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(DRIP_SECONDS)
 
 
 async def stops_amid_a_body(write):
