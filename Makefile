@@ -31,7 +31,8 @@ run: install  ## everything in one process on the embedded log
 	@$(BIN)/mediabeat run --port $(PORT)
 
 test: dev  ## all tests, the real Kafka broker included
-	$(BIN)/python -m pytest -m 'not chaos' -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not chaos' tests/chaos
+	$(BIN)/python -m pytest -m 'not chaos' --ignore tests/chaos -n 3 --dist loadfile --no-loadscope-reorder
 
 check: dev  ## lint, types, import rules, schema examples
 	$(BIN)/ruff check .

@@ -60,6 +60,7 @@ class Upkeep:
         self._writer = writer
         self._clock = clock
         self._cleaned = {topic.name: Cleaned(at=clock()) for topic in topics.ALL if topic.compacted}
+        self.turns = 0
         self._wanted = threading.Event()
         self._stopping = False
         self._checkpointed_pages = 0
@@ -86,6 +87,7 @@ class Upkeep:
             while not self._stopping:
                 with contextlib.suppress(apsw.Error):  # a full disk, say: the next turn tries again
                     self.turn(connection)
+                self.turns += 1
                 self._wanted.wait(TURN_SECONDS)
                 self._wanted.clear()
 
