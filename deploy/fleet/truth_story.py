@@ -116,7 +116,7 @@ class Story:
         return notes
 
     def _fold_at(self, event: Told, at: int) -> list[Note]:
-        self._infer_play(event)
+        self._infer_play(event, at)
         self._elapse(at)
         if self.playback.state == "completed" and event.type not in ("play", "sessionComplete", "sessionEnd"):
             return []  # nothing accrues after sessionComplete until a play (topics.md 3)
@@ -152,12 +152,15 @@ class Story:
         for span in self.timeline.spans[spans:]:
             span.credited = bucket == "gap" and self.first_play_at is not None
 
-    def _infer_play(self, event: Told) -> None:
-        """The playhead moved right after a break although no play was told: it played from the break's end."""
-        ended_at, self.break_ended_at = self.break_ended_at, None
+    def _infer_play(self, event: Told, at: int) -> None:
+        """The playhead ran on right after a break although no play was told: it played from the break's end."""
+        ended_at = self.break_ended_at
         if ended_at is None or self.playback.state != "starting" or self.context != "main":
+            self.break_ended_at = None
             return
-        if round(event.playhead * 1000) > self.timeline.position:
+        if not self.timeline.stands_at(at, event.playhead):
+            self.break_ended_at = None
+        if at > ended_at and self.timeline.runs_on(at, event.playhead):
             self._first_play(ended_at)
             self.playback.enter("play", ended_at)
             self.timeline.start_playing(ended_at, already=False)

@@ -62,8 +62,7 @@ class Timeline:
         `boundary`: the event opens a break; its playhead is the main position, but it is no event of a stall.
         """
         position = _content_ms(playhead)
-        moved = position - self.position
-        is_jump = not 0 <= moved <= (at - self.last_ts) * MAX_RATE + JUMP_SLACK_MS
+        is_jump = not (position == self.position or self.runs_on(at, playhead))
         if playing:
             self._interval(position, at - self.last_ts, length_ms, is_jump=is_jump)
         else:
@@ -75,6 +74,15 @@ class Timeline:
         else:
             self._run = _Run(position, at, len(self.spans))
         self.position = position
+
+    def stands_at(self, at: int, playhead: float) -> bool:
+        """Whether neither time nor content went on."""
+        return at == self.last_ts and _content_ms(playhead) == self.position
+
+    def runs_on(self, at: int, playhead: float) -> bool:
+        """Whether the playhead went forward no further than playing takes it."""
+        moved = _content_ms(playhead) - self.position
+        return 0 < moved <= (at - self.last_ts) * MAX_RATE + JUMP_SLACK_MS
 
     def start_playing(self, at: int, *, already: bool) -> None:
         """A main `play`: the point it starts from is played, and a run of unmoved playheads may begin here."""

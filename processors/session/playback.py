@@ -106,8 +106,11 @@ def _accrue_waiting(session: Session, gap_ms: int) -> None:
 
 
 def _infer_play(session: Session, playhead: float, gap_ms: int, rules: Rules) -> None:
-    """After a pre-roll nobody said `play`: if the playhead ran on as if playing, it played since the break's end."""
-    if session.phase != STARTING:
+    """After a pre-roll nobody said `play`: if the playhead ran on as if playing, it played since the break's end.
+
+    A jump proves no play: a player that resumes where its viewer left off sets its playhead there before it plays.
+    """
+    if session.phase != STARTING:  # no time passed before the next state was told
         session.may_infer_play = False
         return
     moved = playhead - session.main_playhead
@@ -181,14 +184,14 @@ def complete(session: Session) -> None:
 
 
 def end_of_break(session: Session, rules: Rules) -> None:
-    """The play state survives a break, except that content which has never played is still starting."""
-    if session.played:
-        if session.phase == PLAYING:
-            progress.resume(session, session.main_playhead, rules)
-    else:
-        if session.phase == PLAYING:
-            session.phase = STARTING
-        session.may_infer_play = session.phase == STARTING
+    """The play state survives a break, except that content which has never played goes back to starting."""
+    if session.phase == COMPLETED:
+        return
+    if not session.played:
+        session.phase = STARTING
+        session.may_infer_play = True
+    elif session.phase == PLAYING:
+        progress.resume(session, session.main_playhead, rules)
     stalls.end_run(session)
 
 

@@ -454,3 +454,24 @@ def test_7_30_a_stall_takes_its_time_back_from_content():
         )
     )
     shown({"stallCount": 1, "stallTime": 20, "timePlayed": 40, "totalTimePlayed": 40}, got)
+
+
+def after_a_pre_roll(*events):
+    """The close of a session whose content has never played when its first break ends, 5 s in."""
+    pre_roll = ((0, "adBreakStart", 0, ad_break()), (0, "adStart", 0, ad("a", 5)), (5, "adBreakComplete", 0))
+    return close(truth(start(60), *pre_roll, *events))
+
+
+def test_4_2_a_playhead_that_runs_on_after_a_pre_roll_played_since_the_break():
+    got = after_a_pre_roll((15, "ping", 10), (25, "sessionEnd", 20))
+    shown({"timePlayed": 20, "uniqueTimePlayed": 20, "startingMs": 0}, got)
+
+
+def test_4_2_a_jump_after_a_pre_roll_proves_no_play():
+    got = after_a_pre_roll((5.001, "play", 13.7), (15.001, "sessionEnd", 23.7))
+    shown({"contentMs": 10_000, "uniqueTimePlayed": 10, "startingMs": 1}, got)
+
+
+def test_4_2_the_playhead_may_run_on_behind_an_event_of_the_same_moment():
+    got = after_a_pre_roll((5, "bitrateChange", 0), (15, "ping", 10), (25, "sessionEnd", 20))
+    shown({"timePlayed": 20, "startingMs": 0}, got)

@@ -171,6 +171,34 @@ def test_a_jump_of_the_playhead_after_a_pre_roll_proves_no_play() -> None:
     assert numbers.flags == []
 
 
+def test_a_play_after_a_pre_roll_begins_when_it_was_told_if_the_playhead_jumped_there() -> None:
+    numbers = drive(
+        start(),
+        at(0, "adBreakStart", 0, POD),
+        at(0, "adStart", 0, AD),
+        at(5, "adBreakComplete"),
+        at(5.001, "play", 13.7),
+        at(15.001, "sessionEnd", 23.7),
+    ).close
+    assert numbers.of("timePlayed", "uniqueTimePlayed") == (10, 10)
+    assert numbers.extras["startingMs"] == 1
+    assert numbers.flags == []
+
+
+def test_a_pause_in_a_pre_roll_is_over_when_its_break_is() -> None:
+    numbers = drive(
+        start(),
+        at(0, "adBreakStart", 0, POD),
+        at(0, "adStart", 0, AD),
+        at(3, "pauseStart", 0),
+        at(5, "adBreakComplete"),
+        at(8, "play", 0),
+        at(18, "sessionEnd", 10),
+    ).close
+    assert numbers.of("timePlayed", "pauseTime") == (10, 2)
+    assert numbers.extras["startingMs"] == 3_000
+
+
 def test_an_error_stops_no_clock_unless_asked_to() -> None:
     events = (start(), at(0, "play"), at(10, "error", 10), at(15, "play", 15), at(20, "sessionEnd", 20))
     assert drive(*events).close["timePlayed"] == 20
