@@ -30,7 +30,7 @@ def whole(low: int, high: int) -> Reading:
 
 def seconds(low: float, high: float) -> Reading:
     judge = _between(round(low * 1000), round(high * 1000))
-    return Reading(lambda text: judge(round(float(text) * 1000)), f"seconds, from {low:g} to {high:g}")
+    return Reading(lambda text: judge(round(float(text) * 1000)), f"seconds, from {low:.15g} to {high:.15g}")
 
 
 def choice(*allowed: str, fold: Callable[[str], str] = str.lower) -> Reading:
@@ -92,4 +92,4 @@ def number(low: float, high: float) -> Reading:
             raise ValueError(text)
         return value
 
-    return Reading(parse, f"a number from {low:g} to {high:g}")
+    return Reading(parse, f"a number from {low:.15g} to {high:.15g}")

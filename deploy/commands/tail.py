@@ -105,7 +105,8 @@ def _value(value: bytes | None, *, is_private: bool) -> object:
         codec.decode(value)
     except codec.Undecodable:  # somebody else writes on our topic: show it, so that it is seen
         return value.decode("utf-8", "replace")
-    return orjson.Fragment(value)
+    # A player's own bytes may be laid out over lines, which JSON has only between its tokens: a record stays one line.
+    return orjson.Fragment(value.replace(b"\r", b" ").replace(b"\n", b" "))
 
 
 def _of_session(records: Iterable[StoredRecord], sid: str | None) -> Iterable[StoredRecord]:

@@ -20,6 +20,13 @@ def test_a_line_has_five_members_and_the_value_as_json() -> None:
     )
 
 
+def test_a_value_laid_out_over_lines_is_shown_on_one() -> None:
+    written = line(0, StoredRecord(0, 0, b"k", b'{"event":{\r\n  "name":"a\\nb"}}'), is_private=False)
+
+    assert written.splitlines(keepends=True) == [written]
+    assert orjson.loads(written)["value"] == {"event": {"name": "a\nb"}}
+
+
 def test_a_tombstone_is_null() -> None:
     assert orjson.loads(line(0, StoredRecord(0, 0, b"k", None), is_private=False))["value"] is None
 
