@@ -1,5 +1,6 @@
 """The operator's port: is it alive, is it ready, what does it count."""
 
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,6 +21,10 @@ BACKLOG: Final = 1024
 
 Reasons = Callable[[], Iterable[str]]
 """Why a part of the process cannot do its work now, in words for an operator; empty when it can."""
+
+
+class PortTaken(Failure):
+    """This port cannot be listened on; another one may be."""
 
 
 class Where(NamedTuple):
@@ -94,7 +99,10 @@ def listen_alike(host: str, port: int, count: int, *, setting: str) -> list[sock
             stack.pop_all()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise Failure(f"cannot listen on {host}:{port} ({reason}): free it or choose another with {setting}") from error
+        sentence = f"cannot listen on {host}:{port} ({reason})"
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise Failure(f"{sentence}: give an address of this machine with --host") from error
+        raise PortTaken(f"{sentence}: free it or choose another with {setting}") from error
     return sockets
 
 
@@ -103,7 +111,7 @@ def listen_admin(host: str, port: int | None) -> socket.socket:
     if port is not None:
         return listen(host, port, setting="--admin-port")
     for candidate in range(ADMIN_PORT_FROM, ADMIN_PORT_FROM + PORTS_TRIED):
-        with suppress(Failure):
+        with suppress(PortTaken):
             return listen(host, candidate, setting="--admin-port")
     raise Failure(
         f"no free port from {ADMIN_PORT_FROM} to {ADMIN_PORT_FROM + PORTS_TRIED - 1} for the operator: "

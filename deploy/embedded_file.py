@@ -59,8 +59,16 @@ def open_for_writing(path: Path, partitions: int) -> apsw.Connection:
 def open_for_reading(path: Path) -> apsw.Connection:
     """A connection that cannot write. EmbeddedLogRefused when there is no log of ours there."""
     _refuse_old_sqlite()
-    if not path.exists():
-        raise EmbeddedLogRefused(f"there is no log in {path.parent}: start `mediabeat run` there, or give its --data")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise EmbeddedLogRefused(
+            f"there is no log in {path.parent}: start `mediabeat run` there, or give its --data"
+        ) from None
+    except OSError as error:  # of another user, most often
+        raise EmbeddedLogRefused(
+            f"cannot read {path} ({error.strerror}): be the user it belongs to, or give another --data"
+        ) from None
     try:
         connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(2000)

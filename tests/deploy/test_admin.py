@@ -67,6 +67,14 @@ def test_a_taken_port_is_said_with_what_to_do() -> None:
             listen("127.0.0.1", port, setting="--port")
 
 
+@pytest.mark.parametrize("host", ["300.1.1.1", "192.0.2.1"])
+def test_an_address_that_is_not_of_this_machine_is_the_fault_of_the_host(host: str) -> None:
+    with pytest.raises(Failure, match=rf"{host}:0 \(.*\): .* --host"):
+        listen(host, 0, setting="--port")
+    with pytest.raises(Failure, match="--host"):
+        listen_admin(host, None)
+
+
 def test_the_operators_port_is_the_next_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -187,6 +187,13 @@ def test_a_reader_where_there_is_no_log_is_told_what_to_do(tmp_path: Path) -> No
         embedded_reader(tmp_path)
 
 
+def test_a_directory_that_cannot_be_looked_into_is_refused_with_the_reason(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 300)  # as one of another user, which root could look into
+
+    with pytest.raises(EmbeddedLogRefused, match=r"log\.sqlite \(File name too long\): .* --data"):
+        embedded_reader(place)
+
+
 def test_releasing_twice_is_harmless(tmp_path: Path) -> None:
     directory = DataDirectory.claim(tmp_path)
     directory.release()
