@@ -69,13 +69,15 @@ class Tail:
         """The first offset there is, and the one after the last committed record."""
         client = await self.client(topic)
         tp = TopicPartition(topic, partition)
-        first: int = await self._ask(start_offset, client, tp)
-        return first, await self._ask(end_offset, client, tp)
+        first: int = await self._ask(f"where partition {partition} of {topic} begins", start_offset, client, tp)
+        return first, await self._ask(f"where partition {partition} of {topic} ends", end_offset, client, tp)
 
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """The offset a group has stored; None when it has none. Fence the lane's producer first."""
         client = await self.client(topic)
-        offset: int | None = await self._ask(committed_offset, client, TopicPartition(topic, partition), group)
+        wanted = f"how far {group} has read partition {partition} of {topic}"
+        tp = TopicPartition(topic, partition)
+        offset: int | None = await self._ask(wanted, committed_offset, client, tp, group)
         return offset
 
     async def client(self, topic: str) -> AIOKafkaClient:
@@ -85,7 +87,8 @@ class Tail:
                 self._client = await self._clients.connection(REQUEST_TIMEOUT_MS)
                 self._watch = asyncio.create_task(self._spread())
         if self._client.cluster.partitions_for_topic(topic) is None:
-            await self._ask(_know, self._client, topic)
+            wanted = f"which partitions {topic} has (`mediabeat topics check` says whether it exists)"
+            await self._ask(wanted, _know, self._client, topic)
         return self._client
 
     def drop(self, cursor: Cursor) -> None:
@@ -108,8 +111,8 @@ class Tail:
         if self._client is not None:
             await asyncio.wait([asyncio.ensure_future(self._client.close())], timeout=2)
 
-    async def _ask(self, question: Any, client: AIOKafkaClient, *arguments: Any) -> Any:
-        """Put a question to the cluster again and again until it is answered or time is up."""
+    async def _ask(self, wanted: str, question: Any, client: AIOKafkaClient, *arguments: Any) -> Any:
+        """Put a question to the cluster again and again until it is answered or time is up; `wanted` says which."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 while True:
@@ -119,7 +122,7 @@ class Tail:
                         client.force_metadata_update()
                         await asyncio.sleep(0.05)
         except TimeoutError:
-            raise ClusterUnwell(f"Kafka did not answer {question.__name__}{arguments} in {ASK_SECONDS} s") from None
+            raise ClusterUnwell(f"Kafka did not say in {ASK_SECONDS:g} s {wanted}") from None
 
     async def _spread(self) -> None:
         """Keep one fetch loop for each broker that leads something."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from deploy import kafka_fetch
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_reader import KafkaReader, kafka_reader
@@ -53,6 +54,14 @@ async def test_what_is_there_is_read_to_its_end_committed_records_only(
 
 async def test_an_empty_topic_ends_at_once(reader: KafkaReader) -> None:
     assert [found async for found in reader.records(ROWS, from_start=True, follow=False)] == []
+
+
+async def test_a_topic_that_does_not_exist_is_named_with_what_to_do(
+    reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_fetch, "ASK_SECONDS", 0.3)
+    with pytest.raises(LogUnavailable, match=r"media\.nothing\.v1 has .*mediabeat topics check"):
+        await anext(reader.records("media.nothing.v1", from_start=True, follow=False))
 
 
 async def test_following_from_the_end_gives_what_comes_after(clients: KafkaClients, reader: KafkaReader) -> None:
