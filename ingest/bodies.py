@@ -3,12 +3,12 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from aiohttp.web import RequestPayloadError
 
-from ingest.problems import ClientGone, Problem
+from ingest.problems import ClientGone, Problem, of_body
 
 _ARRAY: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[").match
 _EVIDENCE_BYTES: Final = 64 * 1024  # of a body that does not decompress, as it came
@@ -70,41 +70,72 @@ async def read_body(
         hold(len(whole))
         _judge_size(whole, limit_of(whole))
         return whole
-    inflater = inflater_of(encoding)
-    raw, body, came = bytearray(), bytearray(), 0
+    arriving = Arriving(inflater_of(encoding), limit_of, hold)
     try:
         async with asyncio.timeout(seconds):
             while chunk := await content.readany():
-                pieces: Iterable[bytes] = (chunk,)
-                if inflater:
-                    came += len(chunk)
-                    _judge_size(body, limit_of(body), came - _OVERHEAD_BYTES)
-                    raw += chunk[: _EVIDENCE_BYTES - len(raw)]
-                    pieces = inflater.feed(chunk, _SLICE_BYTES)
-                for piece in pieces:
-                    hold(len(piece))
-                    body += piece
-                    _judge_size(body, limit_of(body))
-                    if inflater:
-                        await asyncio.sleep(0)
+                await arriving.take(chunk)
     except TimeoutError:
-        message = f"The body was not whole after {seconds:g} s"
-        raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from None
+        raise arriving.broken_off(f"The body was not whole after {seconds:g} s") from None
     except RequestPayloadError as error:
-        message = "The body breaks off against the rules of HTTP"
-        raise Problem("malformed_request", message, body=bytes(body), truncated=True, closes=True) from error
+        raise arriving.broken_off("The body breaks off against the rules of HTTP") from error
     except (ConnectionError, EOFError) as error:
         raise ClientGone from error
-    except zlib.error as error:
-        raise Problem("malformed_json", f"The body cannot be decompressed: {error}", body=bytes(raw)) from error
-    if inflater is not None and not inflater.whole:
-        raise Problem("malformed_json", "The compressed body ends too early", body=bytes(raw))
-    return bytes(body)
+    return arriving.whole()
+
+
+class Arriving:
+    """A body as it comes: what it makes decompressed, and of a compressed one its first bytes as they were sent."""
+
+    def __init__(
+        self, inflater: "Inflater | None", limit_of: Callable[[bytes | bytearray], int], hold: Callable[[int], None]
+    ) -> None:
+        self._inflater = inflater
+        self._limit_of = limit_of
+        self._hold = hold
+        self._body = bytearray()
+        self._sent = bytearray()
+        self._came = 0
+
+    async def take(self, chunk: bytes) -> None:
+        """Let the body grow. Problem; see `read_body`."""
+        if self._inflater is None:
+            self._grow(chunk)
+            return
+        self._came += len(chunk)
+        _judge_size(self._body, self._limit_of(self._body), self._came - _OVERHEAD_BYTES)
+        self._sent += chunk[: _EVIDENCE_BYTES - len(self._sent)]
+        try:
+            for piece in self._inflater.feed(chunk, _SLICE_BYTES):
+                self._grow(piece)
+                await asyncio.sleep(0)
+        except zlib.error as error:
+            raise self._undecodable(f"The body cannot be decompressed: {error}") from error
+
+    def whole(self) -> bytes:
+        """All of it, when nothing more comes. Problem when a compressed one is not whole."""
+        if self._inflater is not None and not self._inflater.whole:
+            raise self._undecodable("The compressed body ends too early")
+        return bytes(self._body)
+
+    def broken_off(self, message: str) -> Problem:
+        """What to answer when the rest has not come."""
+        violations = of_body("framing", message)
+        return Problem("malformed_request", message, violations, body=bytes(self._body), truncated=True, closes=True)
+
+    def _grow(self, piece: bytes) -> None:
+        self._hold(len(piece))
+        self._body += piece
+        _judge_size(self._body, self._limit_of(self._body))
+
+    def _undecodable(self, message: str) -> Problem:
+        return Problem("malformed_json", message, of_body("encoding", message), body=bytes(self._sent))
 
 
 def _judge_size(body: bytes | bytearray, limit: int, came: int = 0) -> None:
     if len(body) > limit or came > limit:
-        raise Problem("too_large", f"The body is larger than {limit} bytes", body=bytes(body[:limit]), truncated=True)
+        message = f"The body is larger than {limit} bytes"
+        raise Problem("too_large", message, of_body("maxBytes", message), body=bytes(body[:limit]), truncated=True)
 
 
 class Inflater:
@@ -151,4 +182,5 @@ def inflater_of(encoding: str) -> Inflater | None:
         return Inflater(gzip=True)
     if name == "deflate":
         return Inflater(gzip=False)
-    raise Problem("malformed_json", "This Content-Encoding is not understood; send gzip, deflate or plain JSON")
+    message = "This Content-Encoding is not understood; send gzip, deflate or plain JSON"
+    raise Problem("malformed_json", message, of_body("encoding", message))

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from ingest.app import DOOR, Door
-from ingest.problems import Problem
+from ingest.problems import Problem, of_body
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,8 @@ class Connection(RequestHandler):
             error = exc if isinstance(exc, Exception) else RuntimeError(f"status {status} without a cause")
         else:
             logger.debug("broken HTTP framing: %s", message)
-            error = Problem("malformed_request", "This is not a well-formed HTTP/1.1 request")
+            sentence = "This is not a well-formed HTTP/1.1 request"
+            error = Problem("malformed_request", sentence, of_body("framing", sentence))
         return self._door.answer_unrouted(error, closes=True)
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:

@@ -65,6 +65,11 @@ class Problem(Exception):
         return [{"path": path, "rule": rule, "detail": detail} for path, rule, detail in self.violations]
 
 
+def of_body(rule: str, message: str) -> list[Violation]:
+    """A violation by the body as a whole, where no member of it can be named."""
+    return [Violation("", rule, message)]
+
+
 class ClientGone(Exception):
     """The connection ended before the request was whole: nobody is there to be answered."""
 
@@ -76,7 +81,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, InvalidDocument):
         return Problem(error.code, error.message, error.violations)
     if isinstance(error, batches.TooLarge):
-        return Problem("too_large", str(error).capitalize())
+        return Problem("too_large", str(error).capitalize(), [error.violation])
     if isinstance(error, LogUnavailable):
         return Problem("overloaded", "The log cannot take events now; nothing is lost if you send it again later")
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -14,7 +14,11 @@ from schemas.violations import MAX_VIOLATIONS, Violation
 
 
 class TooLarge(Exception):
-    """A batch over one of its limits. Says which."""
+    """A batch over one of its limits: `violation` says where, and which."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.detail)
+        self.violation = violation
 
 
 class BatchLimits(NamedTuple):
@@ -36,11 +40,13 @@ def parse_batch(body: bytes, profile: Profile, limits: BatchLimits) -> ParsedBat
     if type(documents) is not list:
         raise refusals.batch_rejected([Violation("", "type", "must be array")])
     if len(documents) > limits.max_events:
-        raise TooLarge(f"a batch holds at most {limits.max_events} events, this one {len(documents)}")
+        detail = f"a batch holds at most {limits.max_events} events, this one {len(documents)}"
+        raise TooLarge(Violation("", "maxItems", detail))
     pieces = _elements(body, len(documents))
     for position, piece in enumerate(pieces):
         if len(piece) > limits.max_event_bytes:
-            raise TooLarge(f"event [{position}] has {len(piece)} bytes; at most {limits.max_event_bytes} are taken")
+            detail = f"event [{position}] has {len(piece)} bytes; at most {limits.max_event_bytes} are taken"
+            raise TooLarge(Violation(f"[{position}]", "maxBytes", detail))
     events, violations = _judge_each(documents, pieces, profile)
     if violations:
         raise refusals.batch_rejected(violations)

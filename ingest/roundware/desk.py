@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from ingest.collector import Collector
-from ingest.problems import Problem
+from ingest.problems import Problem, of_body
 from ingest.roundware.bodies import Sent
 from ingest.roundware.configuration import Configuration
 from ingest.roundware.folded import Folded
@@ -78,7 +78,8 @@ class Desk:
         """Return once the log has it. Problem too_large, LogUnavailable."""
         event = roundware.encode(document, asked.sent.json)
         if len(event) > self._longest:
-            raise Problem("too_large", f"The request makes a record of more than {self._longest} bytes")
+            sentence = f"The request makes a record of more than {self._longest} bytes"
+            raise Problem("too_large", sentence, of_body("maxBytes", sentence))
         sid = roundware.session_key(document.session)
         await self._collector.keep(Envelope(sid, received_at, roundware.SOURCE, asked.peer, None, event), asked.size)
         if isinstance(document, Session | Event | Listen):

@@ -334,6 +334,7 @@ async def test_a_batch_has_limits_of_its_own():
         large = event("play", 0, 0, customMetadata={"k": "v" * 2000})
         answer = await door.post("/api/v1/downloaded", batch(PLAY, large))
         assert (answer.status, answer.document["code"]) == (413, "too_large")
+        assert [(e["path"], e["rule"]) for e in answer.document["errors"]] == [("[2]", "maxBytes")]
         assert len(door.log.records) == 50
 
 

@@ -72,6 +72,7 @@ def test_what_does_not_decompress_is_a_malformed_document(sent, encoding):
     with pytest.raises(Problem) as refused:
         read(sent, encoding=encoding)
     assert (refused.value.code, refused.value.status) == ("malformed_json", 400)
+    assert [violation.rule for violation in refused.value.violations] == ["encoding"]
     assert refused.value.body == sent
 
 
@@ -92,6 +93,7 @@ def test_an_unknown_encoding_is_refused(encoding):
     with pytest.raises(Problem) as refused:
         read(b"{}", encoding=encoding)
     assert refused.value.status == 400
+    assert [violation.rule for violation in refused.value.violations] == ["encoding"]
 
 
 def test_identity_is_no_encoding():
@@ -136,6 +138,7 @@ def test_a_reject_of_a_large_body_carries_what_fits():
     with pytest.raises(Problem) as refused:
         read(b"x" * (LIMIT + 1))
     assert (refused.value.body, refused.value.truncated) == (b"x" * LIMIT, True)
+    assert [violation.rule for violation in refused.value.violations] == ["maxBytes"]
 
 
 def test_an_inflater_makes_no_more_at_a_time_than_it_is_told():

@@ -57,6 +57,7 @@ async def test_broken_framing_is_400_with_cors_and_its_neighbour_before_is_answe
         assert (await client.answer()).status == 201
         answer = await client.answer()
         assert (answer.status, answer.document["code"]) == (400, "malformed_request")
+        assert [(e["path"], e["rule"]) for e in answer.document["errors"]] == [("", "framing")]
         assert_cors(answer)
         assert await client.rest() == b""
         assert len(door.log.records) == 1
@@ -112,6 +113,7 @@ async def test_a_body_that_breaks_off_is_400_once_and_its_neighbour_before_is_an
             assert (await client.answer()).status == 201
         answer = await client.answer()
         assert (answer.status, answer.document["code"]) == (400, "malformed_request")
+        assert [(e["path"], e["rule"]) for e in answer.document["errors"]] == [("", "framing")]
         assert_cors(answer)
         assert await client.rest() == b""
         assert_reconciled(door)
@@ -223,6 +225,7 @@ async def test_a_body_that_stalls_is_given_up():
         await client.write(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         answer = await client.answer()
         assert (answer.status, answer.document["code"]) == (400, "malformed_request")
+        assert [(e["path"], e["rule"]) for e in answer.document["errors"]] == [("", "framing")]
         assert_cors(answer)
         assert await client.rest() == b""
         assert_reconciled(door)

@@ -46,7 +46,7 @@ def test_no_status_is_500_or_429_and_only_503_is_above_500():
     [
         (Problem("session_closed", "m"), "session_closed"),
         (InvalidDocument("malformed_json", "m", [Violation("", "json", "d")]), "malformed_json"),
-        (batches.TooLarge("a batch of many"), "too_large"),
+        (batches.TooLarge(Violation("", "maxItems", "a batch of many")), "too_large"),
         (LogUnavailable("away"), "overloaded"),
         (web.HTTPNotFound(), "not_found"),
         (web.HTTPExpectationFailed(), "not_found"),

@@ -146,10 +146,12 @@ def test_limits_hold_for_the_number_and_for_each_element_and_count_as_too_large(
     size = len(json.dumps(START))
     batch = [START, PING, PING]
     assert len(parse(batch, batches.BatchLimits(3, size)).events) == 3
-    with pytest.raises(batches.TooLarge):
+    with pytest.raises(batches.TooLarge) as too_many:
         parse(batch, batches.BatchLimits(2, size))
-    with pytest.raises(batches.TooLarge):
+    assert too_many.value.violation[:2] == ("", "maxItems")
+    with pytest.raises(batches.TooLarge) as too_long:
         parse(batch, batches.BatchLimits(3, size - 1))
+    assert too_long.value.violation[:2] == ("[0]", "maxBytes")
     with pytest.raises(batches.TooLarge):
         parse([1] * 4, batches.BatchLimits(3, size))
 
