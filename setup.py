@@ -16,6 +16,7 @@ ROOMS = [
     "processors/counts.py",
     "processors/deadlines.py",
     "processors/endings.py",
+    "processors/excluded.py",
     "processors/folding.py",
     "processors/outcome.py",
     "processors/rejects.py",

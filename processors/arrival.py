@@ -164,7 +164,7 @@ class Arrivals(Folding):
         """A batch is over with its last element, whatever that was."""
         if draft.kind is not Kind.OPEN or draft.next_position < place.of:
             return
-        if draft.sid in self.endings.excluded_expiries:
+        if draft.sid in self.excluded.expiries:
             self.endings.strike(draft)
         else:
             session = self.session(draft, None)

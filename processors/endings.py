@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from processors.excluded import Excluded
 from processors.fold import Poisoned
 from processors.outcome import Outcome
 from processors.rejects import Code
@@ -32,13 +33,12 @@ DETAIL: Final = {
 class Endings:
     """Ends sessions within one transaction. `clock` is the lane's, in epoch ms."""
 
-    __slots__ = ("_cap_ms", "_idle_ms", "_rules", "clock", "excluded_expiries", "outcome")
+    __slots__ = ("_cap_ms", "_idle_ms", "_rules", "clock", "excluded", "outcome")
 
     def __init__(self, rules: Rules, outcome: Outcome) -> None:
         self.outcome = outcome
         self.clock = 0
-        self.excluded_expiries: set[str] = set()
-        """Sessions whose expiry raised: put off in this transaction."""
+        self.excluded = Excluded()
         self._rules = rules
         self._idle_ms = rules.idle_timeout_ms + rules.grace_ms
         self._cap_ms = rules.session_cap_ms + rules.grace_ms
@@ -51,7 +51,7 @@ class Endings:
     def expire(self, draft: Draft, session: Session) -> None:
         """A deadline has passed, and nothing waits any more."""
         draft.changed = True
-        if draft.sid in self.excluded_expiries:
+        if draft.sid in self.excluded.expiries:
             draft.deadline = self.clock + RETRY_MS
             self.strike(draft)
             return

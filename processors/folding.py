@@ -36,22 +36,19 @@ MARKS: Final = {
 class Folding:
     """Hands events to the machine in their final order. Whatever the machine raises becomes a Poisoned."""
 
-    __slots__ = ("_deadlines", "_rules", "_window_ms", "endings", "excluded_offsets", "excluded_sids", "outcome")
+    __slots__ = ("_deadlines", "_rules", "_window_ms", "endings", "excluded", "outcome")
 
     def __init__(self, rules: Rules, deadlines: Deadlines, outcome: Outcome) -> None:
         self.outcome = outcome
         self.endings = Endings(rules, outcome)
-        self.excluded_offsets: set[int] = set()
-        """Records the machine raised on: rejected in this transaction."""
-        self.excluded_sids: set[str] = set()
-        """Sessions that could not be written: left alone in this transaction."""
+        self.excluded = self.endings.excluded
         self._rules = rules
         self._deadlines = deadlines
         self._window_ms = rules.reorder_window_ms
 
     def leave_by_clock(self, draft: Draft) -> None:
         """Let go the events on which a row or a deadline depends, when the clock has passed their window."""
-        if draft.sid in self.excluded_sids:
+        if draft.sid in self.excluded.sids:
             self._deadlines.add(self.endings.clock + RETRY_MS, draft.sid, window=True)
             return
         passed = self.endings.clock - self._window_ms
@@ -60,7 +57,7 @@ class Folding:
 
     def expire(self, draft: Draft, offset: int | None = None) -> None:
         """An open session's deadline has passed: what waits is folded, then it ends, unless it ended itself."""
-        if draft.sid in self.excluded_sids:
+        if draft.sid in self.excluded.sids:
             draft.changed = True
             draft.deadline = self.endings.clock + RETRY_MS
             return
@@ -80,7 +77,7 @@ class Folding:
         head = waiting[0]
         index = 0
         tied = len(waiting) > 1 and head.ts == waiting[1].ts and not draft.serial
-        if tied and head.offset not in self.excluded_offsets:
+        if tied and head.offset not in self.excluded.offsets:
             index = first(waiting, self.session(draft, head.offset))
         item = waiting.pop(index)
         draft.waiting_bytes -= len(item.arrival.envelope.event)
@@ -96,7 +93,7 @@ class Folding:
 
     def fold(self, draft: Draft, item: Waiting) -> None:
         """Take one event of an open session to the machine."""
-        if self.excluded_offsets and item.offset in self.excluded_offsets:
+        if self.excluded.offsets and item.offset in self.excluded.offsets:
             self.poisoned(draft, item.arrival)
             return
         session = draft.session or self.session(draft, item.offset)

@@ -57,6 +57,7 @@ class SessionTable:
         self._outcome = Outcome(partition)
         self._arrivals = Arrivals(rules, self._deadlines, self._outcome)
         self._endings = self._arrivals.endings
+        self._excluded = self._endings.excluded
         self._struck: set[str] = set()
 
     # Committed state.
@@ -112,9 +113,7 @@ class SessionTable:
         self._outcome.add_to(self.counts)
         self._clock = self._endings.clock
         self._deadlines.commit()
-        self._arrivals.excluded_offsets.clear()
-        self._arrivals.excluded_sids.clear()
-        self._endings.excluded_expiries.clear()
+        self._excluded.clear()
         self._forget_draft()
 
     def rollback(self) -> None:
@@ -124,14 +123,7 @@ class SessionTable:
         self._forget_draft()
 
     def exclude(self, poisoned: Poisoned) -> None:
-        if poisoned.offset is not None:
-            self._arrivals.excluded_offsets.add(poisoned.offset)
-        elif poisoned.sid is None:
-            raise poisoned
-        elif poisoned.expiry:
-            self._endings.excluded_expiries.add(poisoned.sid)
-        else:
-            self._arrivals.excluded_sids.add(poisoned.sid)
+        self._excluded.add(poisoned)
 
     def _forget_draft(self) -> None:
         self._drafts = {}
@@ -159,9 +151,9 @@ class SessionTable:
         self._outcome.consumed += 1
         sid = envelope.sid
         draft = self._drafts.get(sid) or self._draft(sid)
-        arrivals = self._arrivals
+        arrivals, excluded = self._arrivals, self._excluded
         arrival = _new(Arrival, (offset, received, digest_of(envelope.event), envelope))
-        if offset in arrivals.excluded_offsets or sid in arrivals.excluded_sids:
+        if offset in excluded.offsets or sid in excluded.sids:
             self._refuse_excluded(draft, arrival)
         elif draft is None:
             self._open(arrival)
@@ -193,14 +185,14 @@ class SessionTable:
         if place is not None:
             draft.next_position = max(draft.next_position, place.position + 1)
         draft.changed = True
-        if arrival.offset in self._arrivals.excluded_offsets:
+        if arrival.offset in self._excluded.offsets:
             self._arrivals.poisoned(draft, arrival)
         else:
             self._endings.refuse(draft, arrival, Code.POISONED)
             if draft.sid not in self._struck:
                 self._struck.add(draft.sid)
                 self._endings.strike(draft)
-        if place is not None and draft.sid not in self._arrivals.excluded_sids:
+        if place is not None and draft.sid not in self._excluded.sids:
             self._arrivals.end_batch(draft, place, arrival.envelope.received_at)
 
     def _draft(self, sid: str) -> Draft | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from processors.counts import Counts
 from processors.endings import DETAIL, RETRY_MS, STRIKES
+from processors.excluded import Excluded
 from processors.fold import Poisoned
 from processors.outcome import Outcome
 from processors.rejects import Code
@@ -62,9 +63,7 @@ class RoundwareTable:
         self._drafts: dict[str, Draft] = {}
         self._written: list[tuple[Draft, bytes | None]] = []
         self._buried = 0
-        self._excluded_offsets: set[int] = set()
-        self._excluded_sids: set[str] = set()
-        self._excluded_expiries: set[str] = set()
+        self._excluded = Excluded()
 
     # Committed state.
 
@@ -118,7 +117,7 @@ class RoundwareTable:
             except MemoryError:
                 raise
             except Exception as error:
-                if sid not in self._excluded_sids:
+                if sid not in self._excluded.sids:
                     raise Poisoned(sid, None) from error
                 # Not even what is left of it can be written: its committed state stands.
         return self._outcome.records
@@ -134,9 +133,7 @@ class RoundwareTable:
         self._outcome.add_to(self.counts)
         self._committed_clock = self._clock
         self._schedule.commit()
-        self._excluded_offsets.clear()
-        self._excluded_sids.clear()
-        self._excluded_expiries.clear()
+        self._excluded.clear()
         self._gauge()
         self._forget_drafts()
 
@@ -146,14 +143,7 @@ class RoundwareTable:
         self._forget_drafts()
 
     def exclude(self, poisoned: Poisoned) -> None:
-        if poisoned.offset is not None:
-            self._excluded_offsets.add(poisoned.offset)
-        elif poisoned.sid is None:
-            raise poisoned
-        elif poisoned.expiry:
-            self._excluded_expiries.add(poisoned.sid)
-        else:
-            self._excluded_sids.add(poisoned.sid)
+        self._excluded.add(poisoned)
 
     def _forget_drafts(self) -> None:
         self._drafts = {}
@@ -202,11 +192,11 @@ class RoundwareTable:
     def _arrive(self, arrival: Arrival, offset: int, envelope: Envelope) -> None:
         """A record arrives at its session."""
         sid = envelope.sid
-        is_excluded = offset in self._excluded_offsets or sid in self._excluded_sids
+        is_excluded = offset in self._excluded.offsets or sid in self._excluded.sids
         if is_excluded or self._is_muted(sid, arrival.received):
             self._outcome.add_reject(Code.POISONED, DETAIL[Code.POISONED], offset, envelope)
             if is_excluded:
-                self._strike(sid, once=sid in self._excluded_sids)
+                self._strike(sid, once=sid in self._excluded.sids)
             return
         draft = self._draft(sid) or Draft(State(sid), None)
         effects = machine.take(draft.state, arrival, self._rules)
@@ -284,7 +274,7 @@ class RoundwareTable:
             if deadline >= self._clock:
                 self._schedule.at_latest(sid, deadline)
                 return False
-        if sid in self._excluded_expiries or sid in self._excluded_sids:
+        if sid in self._excluded.expiries or sid in self._excluded.sids:
             self._strike(sid, once=True)
             self._schedule.at_latest(sid, self._clock + RETRY_MS)
             return True
