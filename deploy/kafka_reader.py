@@ -8,6 +8,7 @@ from typing import Final
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_cursor import Cursor
 from deploy.kafka_fetch import Tail
+from schemas import topics
 from schemas.records import OffsetOutOfRange, StoredRecord
 
 RECORDS: Final = 2_000
@@ -46,6 +47,10 @@ class KafkaReader:
         finally:
             for cursor in cursors:
                 cursor.close()
+
+    async def partitions(self) -> int:
+        """See TopicReader.partitions."""
+        return await self._tail.partitions(topics.EVENTS.name)
 
     async def close(self) -> None:
         """See TopicReader.close."""

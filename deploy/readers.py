@@ -26,6 +26,10 @@ class TopicReader(Protocol):
         to that end. LogUnavailable when the log cannot be read.
         """
 
+    async def partitions(self) -> int:
+        """How many partitions every topic has. LogUnavailable."""
+        ...
+
     async def close(self) -> None:
         """Give everything back."""
 
@@ -56,6 +60,9 @@ class EmbeddedReader:
             end = await self._readers.ask(partial(embedded_file.next_offset, topic=name))
             if end <= position:
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def partitions(self) -> int:
+        return await self._readers.ask(embedded_file.partitions_in)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._readers.close)

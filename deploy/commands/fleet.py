@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from deploy import loop, settings, wiring
+from deploy.door_address import door_url, refuse_without_door
 from deploy.fleet import check
 from deploy.fleet.crew import Order
 from deploy.fleet.dialects import DIALECTS, Dialect
@@ -22,7 +23,6 @@ from deploy.fleet.judgement import Verdict
 from deploy.fleet.outcome import Timeouts
 from deploy.fleet.scripts import Waits
 from deploy.settings import Settings
-from schemas import topics
 
 SETTINGS: Final = (
     *(dialect.idle for dialect in DIALECTS.values()),
@@ -31,7 +31,6 @@ SETTINGS: Final = (
     "GRACE",
     "REORDER_WINDOW",
     "HEARTBEAT_INTERVAL",
-    "PARTITIONS",
     *settings.LOG,
 )
 CLOCK_SKEW_MS: Final = 5_000
@@ -39,7 +38,9 @@ CLOCK_SKEW_MS: Final = 5_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", required=True, action="append", help="a front door; may be given several times")
+    parser.add_argument(
+        "--url", required=True, action="append", type=door_url, help="a front door; may be given several times"
+    )
     parser.add_argument("--dialect", choices=DIALECTS, default="collection", help="what they speak (collection)")
     parser.add_argument("--sessions", type=_natural, default=100, help="how many sessions (100)")
     parser.add_argument("--rate", type=float, default=0.0, help="posts a second in all (0: as fast as answers come)")
@@ -66,13 +67,15 @@ def execute(arguments: argparse.Namespace, settings: Settings) -> int | None:
         processes=arguments.processes,
         at_once=arguments.at_once,
     )
+    if arguments.sessions:
+        refuse_without_door(arguments.url)
     journals = dialect.sail(order, _progress) if arguments.sessions else []
     if arguments.journal:
         arguments.journal.write_bytes(b"".join(_line(journal.document()) for journal in journals))
     if not arguments.check:
         acknowledged = sum(len(journal.acknowledged) for journal in journals)
         print(f"posted {arguments.sessions} sessions, {acknowledged} events answered 2xx")
-        return None
+        return 1 if arguments.sessions and not acknowledged else None
     since = began_at - CLOCK_SKEW_MS if arguments.sessions else 0
     verdict = loop.run(_check(dialect, settings, journals, since, arguments.patience))
     if arguments.truth:
@@ -90,7 +93,7 @@ async def _check(
     try:
         return await check.check(
             reader,
-            settings.partitions or topics.DEFAULT_PARTITIONS,
+            await reader.partitions(),
             journals,
             timeouts,
             since=since,

@@ -18,6 +18,7 @@ import aiohttp
 import orjson
 
 from deploy import loop, reading, settings
+from deploy.door_address import door_url
 from deploy.failure import Failure
 from deploy.replay import Leaving, Positions, Sending, Settled, plan
 from deploy.settings import Settings
@@ -31,7 +32,7 @@ GONE: Final = 410
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", required=True, choices=["rejects"], help="what to replay")
-    parser.add_argument("--url", required=True, type=_url, help="address of a front door, http://127.0.0.1:8080")
+    parser.add_argument("--url", required=True, type=door_url, help="address of a front door, http://127.0.0.1:8080")
     parser.add_argument(
         "--since", metavar="T", type=_instant, default=0, help="only from this time on: ISO 8601 or epoch ms"
     )
@@ -164,12 +165,6 @@ def _message(answer: bytes) -> str:
         return str(orjson.loads(answer)["message"])
     except (ValueError, LookupError, TypeError):
         return "no reason given"
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no address like http://127.0.0.1:8080")
-    return text.rstrip("/")
 
 
 def _instant(text: str) -> int:

@@ -74,7 +74,9 @@ async def check(
         still_waits = (is_open and late < give_up_closing) or (verdict.is_waiting and late < give_up_rows)
         if not still_waits:
             return verdict
-        said(f"waiting: {is_open} sessions open, {len(verdict.problems)} rows still differ")
+        longest = (give_up_closing if is_open else give_up_rows) - late
+        differ = f"{is_open} sessions open, {len(verdict.problems)} rows still differ"
+        said(f"waiting, at most {longest:.0f} s more: {differ}")
         await asyncio.sleep(max(patience.look_every, min(_until_closed(evidence, timeouts), give_up_closing - late)))
 
 

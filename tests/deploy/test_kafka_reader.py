@@ -52,6 +52,10 @@ async def test_what_is_there_is_read_to_its_end_committed_records_only(
     assert found == {0: [b"1", b"2"], 2: [b"3"]}
 
 
+async def test_the_cluster_says_how_many_partitions_there_are(reader: KafkaReader) -> None:
+    assert await reader.partitions() == 3
+
+
 async def test_an_empty_topic_ends_at_once(reader: KafkaReader) -> None:
     assert [found async for found in reader.records(ROWS, from_start=True, follow=False)] == []
 

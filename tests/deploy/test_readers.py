@@ -69,6 +69,10 @@ async def test_from_the_start_without_following_gives_all_partitions_and_ends(
     assert list(read.values()) == 3 * [[b"%d" % number for number in range(count)]]
 
 
+async def test_the_log_says_how_many_partitions_it_has(reader: TopicReader) -> None:
+    assert await reader.partitions() == 3
+
+
 async def test_from_the_end_without_following_gives_nothing(log: EmbeddedLog, reader: TopicReader) -> None:
     await log.append(event(b"there", 0))
 

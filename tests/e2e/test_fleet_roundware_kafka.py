@@ -37,7 +37,7 @@ def test_a_worker_is_killed_under_roundware_clients_who_meet_another_door_each_t
         doors = [stack.enter_context(door(bootstrap, tmp_path)) for _ in range(2)]
         victim, _ = worker("victim"), worker("other")
         urls = [flag for one in doors for flag in ("--url", one.url)]
-        log = ("--bootstrap", bootstrap, "--partitions", str(PARTITIONS))
+        log = ("--bootstrap", bootstrap)
         flags = ("--dialect", "roundware", "--sessions", "20", "--seed", "8", "--check", "--patience", "60")
         fleet = subprocess.Popen(
             [sys.executable, "-m", "deploy", "fleet", *urls, *flags, *log, *TIMEOUTS],
