@@ -61,9 +61,7 @@ async def serving(
 
     aiohttp drops what arrives once its clean-up has begun, the rest of a body included: so up to `drain_seconds` are
     waited before it while requests are in flight. Every answer then says that its connection ends, so that a client
-    that never pauses comes to an end too. For up to `linger_seconds` connections are kept that are not being asked
-    anything, so that their next answer can say so too: a client cannot tell a connection that ended silently before
-    its request was read from one that ended after.
+    that never pauses comes to an end too. For up to `linger_seconds` connections are kept; see `_drained`.
     """
     is_over = False
 
@@ -83,15 +81,26 @@ async def serving(
             await asyncio.sleep(0)
         await site.stop()
         assert runner.server is not None
-        began_at = time.monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(drain_seconds, linger_seconds)):
-                while (  # noqa: ASYNC110 - plain counters wake nobody
-                    in_flight() or (runner.server.connections and time.monotonic() < began_at + linger_seconds)
-                ):
-                    await asyncio.sleep(_LOOK_SECONDS)
+        await _drained(runner.server, in_flight, drain_seconds, linger_seconds)
     finally:
         await runner.cleanup()
+
+
+async def _drained(
+    server: web.Server, in_flight: Callable[[], int], drain_seconds: float, linger_seconds: float
+) -> None:
+    """Wait while requests are in flight, and for up to `linger_seconds` for connections that are not being asked.
+
+    Their next answer can say then that it is the last: a client cannot tell a connection that ended silently before
+    its request was read from one that ended after.
+    """
+    began_at = time.monotonic()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(drain_seconds, linger_seconds)):
+            while (  # noqa: ASYNC110 - plain counters wake nobody
+                in_flight() or (server.connections and time.monotonic() < began_at + linger_seconds)
+            ):
+                await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def until_ready(readiness: Readiness, stop: asyncio.Event) -> bool:

@@ -85,7 +85,33 @@ def make_registry(*groups: Iterable[Figure]) -> CollectorRegistry:
 
 
 def door_figures(counts: door.Counts, closed_ids: Callable[[], int]) -> tuple[Figure, ...]:
-    """What a front door counts. received = accepted + rejected + failed + in flight, at every scrape."""
+    """What a front door counts: requests, and what they brought."""
+    return (
+        *_request_figures(counts),
+        Figure(
+            "mediabeat_events_accepted", "counter", "Events acknowledged as durable.", lambda: counts.events_accepted
+        ),
+        Figure(
+            "mediabeat_bytes_accepted", "counter", "Their bytes, as players sent them.", lambda: counts.bytes_accepted
+        ),
+        Figure(
+            "mediabeat_append_outcomes_unknown",
+            "counter",
+            "Appends that were not confirmed and answered with 503: some may be on the log all the same.",
+            lambda: counts.append_outcomes_unknown,
+        ),
+        Figure(
+            "mediabeat_rejects_dropped",
+            "counter",
+            "Refused documents that could not be copied to the rejects topic.",
+            lambda: counts.rejects_dropped,
+        ),
+        Figure("mediabeat_closed_sessions_known", "gauge", "Closed session ids held in memory.", closed_ids),
+    )
+
+
+def _request_figures(counts: door.Counts) -> tuple[Figure, ...]:
+    """What became of requests. received = accepted + rejected + failed + in flight, at every scrape."""
     return (
         Figure("mediabeat_requests_received", "counter", "Requests whose head was read.", lambda: counts.received),
         Figure(
@@ -110,25 +136,6 @@ def door_figures(counts: door.Counts, closed_ids: Callable[[], int]) -> tuple[Fi
             lambda: {(endpoint, str(status)): n for (endpoint, status), n in counts.answered.items()},
             ("endpoint", "status"),
         ),
-        Figure(
-            "mediabeat_events_accepted", "counter", "Events acknowledged as durable.", lambda: counts.events_accepted
-        ),
-        Figure(
-            "mediabeat_bytes_accepted", "counter", "Their bytes, as players sent them.", lambda: counts.bytes_accepted
-        ),
-        Figure(
-            "mediabeat_append_outcomes_unknown",
-            "counter",
-            "Appends that were not confirmed and answered with 503: some may be on the log all the same.",
-            lambda: counts.append_outcomes_unknown,
-        ),
-        Figure(
-            "mediabeat_rejects_dropped",
-            "counter",
-            "Refused documents that could not be copied to the rejects topic.",
-            lambda: counts.rejects_dropped,
-        ),
-        Figure("mediabeat_closed_sessions_known", "gauge", "Closed session ids held in memory.", closed_ids),
     )
 
 

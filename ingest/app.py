@@ -1,10 +1,10 @@
 """The routes of the Media Collection API, and what every answer has in common."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -12,6 +12,7 @@ from ingest.admission import Admission
 from ingest.bodies import Bounds, is_array, read_body
 from ingest.collector import Collector
 from ingest.counts import CLIENT_GONE
+from ingest.dialect import Dialect, Handler
 from ingest.peers import PeerPrivacy, shown_peer
 from ingest.problems import ClientGone, Problem, answer, problem_of
 from schemas.validation import published
@@ -62,8 +63,6 @@ HELD: Final = web.RequestKey("held", int)
 
 BODY: Final = web.RequestKey("body", bytes)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearing:
@@ -81,26 +80,6 @@ class Bearing:
     keepalive_seconds: float = 75.0
     max_requests: int = 10_000
     max_bytes: int | None = None
-
-
-class Dialect(Protocol):
-    """How one API answers, around what all requests have in common. The Media Collection API's is `Door` itself."""
-
-    def name(self, request: web.Request) -> str:
-        """What the request is counted as."""
-        ...
-
-    def place(self, request: web.Request) -> tuple[str, str | None] | None:
-        """Endpoint and session id under which a refused body is kept; None: it is not."""
-        ...
-
-    def refuse(self, error: Exception) -> tuple[Problem, web.Response]:
-        """What an error amounts to, and the answer that says so."""
-        ...
-
-    def say_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add what every answer says."""
-        ...
 
 
 def add_dialect(app: web.Application, path: str, handler: Handler, dialect: Dialect) -> None:

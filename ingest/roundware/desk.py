@@ -1,6 +1,7 @@
 """Where accepted requests become records: numbered, stamped, appended, and known here at once."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ingest.collector import Collector
 from ingest.problems import Problem, of_body
@@ -22,9 +23,10 @@ WAIT_SECONDS: Final = 2.0
 UNFOLDED_MS: Final = 30 * 60_000
 """How far the lanes may lag: a number of ours that is younger and unknown may only not be folded yet."""
 
-
 MAX_RECORD_BYTES: Final = 900_000
 """What the log is sure to take at once."""
+
+Kept = TypeVar("Kept", Session, Event, Listen)
 
 
 class Asked(NamedTuple):
@@ -109,7 +111,17 @@ class Desk:
         found = self.folded.session(session)
         return None if found is None else found.project
 
-    def may_see(self, caller: Caller, document: Session | Event | Listen) -> bool:
+    def seen(self, caller: Caller, documents: Iterable[Kept]) -> Iterator[Kept]:
+        """Those of them that are the caller's."""
+        return (document for document in documents if self._may_see(caller, document))
+
+    def shown(self, caller: Caller, document: Kept) -> Kept:
+        """This one if it is the caller's, else Refusal 404."""
+        if not self._may_see(caller, document):
+            raise not_found()
+        return document
+
+    def _may_see(self, caller: Caller, document: Session | Event | Listen) -> bool:
         """Whether it is the caller's: of a session that it opened, or posted by it."""
         return caller.is_staff or caller.user in {document.user, self.folded.owner(document.session)}
 

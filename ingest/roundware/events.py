@@ -7,7 +7,7 @@ from ingest.roundware import listing
 from ingest.roundware.desk import Asked, Desk
 from ingest.roundware.fields import decimal_of, integer_of
 from ingest.roundware.numbers import Series
-from ingest.roundware.refusals import NO_SESSION, detail, not_found
+from ingest.roundware.refusals import NO_SESSION, detail
 from schemas import codec
 from schemas.roundware import NUMBER_MAX, Event, Quality, event_shown
 
@@ -35,16 +35,12 @@ async def post(desk: Desk, asked: Asked) -> Any:
 
 async def get_list(desk: Desk, asked: Asked) -> Any:
     page, session = listing.events(asked.query)
-    user = None if asked.caller.is_staff else asked.caller.user
-    found = (event for event in desk.folded.events(user, session) if desk.may_see(asked.caller, event))
+    found = desk.seen(asked.caller, desk.folded.events(asked.caller.listed, session))
     return [event_shown(event) for event in await page.of(found)]
 
 
 async def get_one(desk: Desk, asked: Asked) -> Any:
-    event = await desk.event(asked.number)
-    if not desk.may_see(asked.caller, event):
-        raise not_found()
-    return event_shown(event)
+    return event_shown(desk.shown(asked.caller, await desk.event(asked.number)))
 
 
 def session_of(value: Any, desk: Desk) -> int:

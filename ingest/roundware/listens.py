@@ -6,7 +6,7 @@ from ingest.roundware import listing
 from ingest.roundware.desk import Asked, Desk
 from ingest.roundware.fields import Fields
 from ingest.roundware.numbers import Series
-from ingest.roundware.refusals import no_such_number, not_found
+from ingest.roundware.refusals import no_such_number
 from schemas.roundware import Listen, ListenChange, ListenDelete, changed, listen_shown
 
 NO_NUMBER: Final = "Incorrect type. Expected pk value, received {}."
@@ -73,13 +73,9 @@ async def delete(desk: Desk, asked: Asked) -> Any:
 
 async def get_list(desk: Desk, asked: Asked) -> Any:
     page, session = listing.listens(asked.query)
-    user = None if asked.caller.is_staff else asked.caller.user
-    found = (listen for listen in desk.folded.listens(user, session) if desk.may_see(asked.caller, listen))
+    found = desk.seen(asked.caller, desk.folded.listens(asked.caller.listed, session))
     return [listen_shown(listen) for listen in await page.of(found)]
 
 
 async def get_one(desk: Desk, asked: Asked) -> Any:
-    listen = await desk.listen(asked.number)
-    if not desk.may_see(asked.caller, listen):
-        raise not_found()
-    return listen_shown(listen)
+    return listen_shown(desk.shown(asked.caller, await desk.listen(asked.number)))

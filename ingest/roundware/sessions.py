@@ -8,7 +8,7 @@ from ingest.roundware.configuration import Configuration
 from ingest.roundware.desk import Asked, Desk
 from ingest.roundware.fields import NOT_A_STRING, NUL, Fields
 from ingest.roundware.numbers import Series
-from ingest.roundware.refusals import BLANK, NULL, no_such_number, not_found
+from ingest.roundware.refusals import BLANK, NULL, no_such_number
 from ingest.roundware.tokens import Caller
 from schemas.roundware import Session, session_shown
 
@@ -30,15 +30,12 @@ async def post(desk: Desk, asked: Asked) -> Any:
 
 async def get_list(desk: Desk, asked: Asked) -> Any:
     page = listing.sessions(asked.query)
-    found = desk.folded.sessions(None if asked.caller.is_staff else asked.caller.user)
+    found = desk.folded.sessions(asked.caller.listed)
     return [session_shown(session) for session in await page.of(found)]
 
 
 async def get_one(desk: Desk, asked: Asked) -> Any:
-    session = await desk.session(asked.number)
-    if not desk.may_see(asked.caller, session):
-        raise not_found()
-    return session_shown(session)
+    return session_shown(desk.shown(asked.caller, await desk.session(asked.number)))
 
 
 def judge(document: dict[str, Any], caller: Caller, configuration: Configuration) -> Session:

@@ -32,6 +32,11 @@ class Caller(NamedTuple):
     client_type: str | None
     is_staff: bool = False
 
+    @property
+    def listed(self) -> int | None:
+        """Whose documents its lists are made of: its own user's; None: everybody's."""
+        return None if self.is_staff else self.user
+
 
 class TokenKeys:
     """Makes and verifies tokens with the secrets of `session_id.SessionKeys`: the first signs, all verify."""
