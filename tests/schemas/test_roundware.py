@@ -17,58 +17,22 @@ SESSION = Session(
 )
 NUMBERS = st.integers(1, roundware.NUMBER_MAX)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+OF_A_SESSION = (NUMBERS, NUMBERS, st.none() | NUMBERS, NUMBERS, st.none() | TEXTS)
+"""What every document but the session itself begins with."""
+OPENED = (NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.none() | TEXTS, st.none() | TEXTS)
 DOCUMENTS = st.one_of(
-    st.builds(
-        Session,
-        NUMBERS,
-        NUMBERS,
-        NUMBERS,
-        NUMBERS,
-        st.none() | TEXTS,
-        st.none() | TEXTS,
-        *[TEXTS] * 3,
-        NUMBERS,
-        st.booleans(),
-        st.booleans(),
-        TEXTS,
-    ),
+    st.builds(Session, *OPENED, TEXTS, TEXTS, TEXTS, NUMBERS, st.booleans(), st.booleans(), TEXTS),
     st.builds(
         Event,
-        NUMBERS,
-        NUMBERS,
-        st.none() | NUMBERS,
-        NUMBERS,
-        st.none() | TEXTS,
+        *OF_A_SESSION,
         TEXTS,
         TEXTS,
         tags=st.lists(NUMBERS).map(tuple),
         latitude=st.none() | st.floats(-90, 90),
     ),
-    st.builds(
-        Listen,
-        NUMBERS,
-        NUMBERS,
-        st.none() | NUMBERS,
-        NUMBERS,
-        st.none() | TEXTS,
-        NUMBERS,
-        TEXTS,
-        TEXTS,
-        st.none() | st.just("1.001"),
-        st.integers(0, 9),
-    ),
-    st.builds(
-        ListenChange,
-        NUMBERS,
-        NUMBERS,
-        st.none() | NUMBERS,
-        NUMBERS,
-        st.none() | TEXTS,
-        NUMBERS,
-        TEXTS,
-        st.none() | st.just("2"),
-    ),
-    st.builds(ListenDelete, NUMBERS, NUMBERS, st.none() | NUMBERS, NUMBERS, st.none() | TEXTS, NUMBERS, TEXTS),
+    st.builds(Listen, *OF_A_SESSION, NUMBERS, TEXTS, TEXTS, st.none() | st.just("1.001"), st.integers(0, 9)),
+    st.builds(ListenChange, *OF_A_SESSION, NUMBERS, TEXTS, st.none() | st.just("2")),
+    st.builds(ListenDelete, *OF_A_SESSION, NUMBERS, TEXTS),
 )
 
 
