@@ -87,21 +87,18 @@ async def assert_nothing_acknowledged_is_lost(theatre: Stage, tally: Tally) -> N
     assert len(set(tally.acknowledged)) == len(tally.acknowledged)
 
 
+@pytest.mark.parametrize(
+    ("times", "acknowledged_between"),
+    [
+        pytest.param(2, (500, 2_000), id="the short form"),
+        pytest.param(20, (2_000, 20_000), id="twenty times", marks=pytest.mark.chaos),
+    ],
+)
 async def test_a_door_killed_at_full_load_has_lost_nothing_that_it_acknowledged(
-    kafka_broker: Cluster, tmp_path: Path
-) -> None:
-    """The short form."""
-    async with stage(kafka_broker, SCALE, tmp_path, seed=1) as theatre:
-        tally = await killed_under_load(theatre, 2, (500, 2_000))
-        await assert_nothing_acknowledged_is_lost(theatre, tally)
-
-
-@pytest.mark.chaos
-async def test_a_door_killed_twenty_times_at_full_load_has_lost_nothing_that_it_acknowledged(
-    kafka_broker: Cluster, tmp_path: Path
+    kafka_broker: Cluster, tmp_path: Path, times: int, acknowledged_between: tuple[int, int]
 ) -> None:
     async with stage(kafka_broker, SCALE, tmp_path, seed=1) as theatre:
-        tally = await killed_under_load(theatre, 20, (2_000, 20_000))
+        tally = await killed_under_load(theatre, times, acknowledged_between)
         await assert_nothing_acknowledged_is_lost(theatre, tally)
 
 
