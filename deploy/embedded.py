@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+import apsw
+
 from deploy import embedded_appends, embedded_file
 from deploy.embedded_appends import Appends, weight
 from deploy.embedded_directory import DataDirectory, EmbeddedLogRefused
@@ -86,12 +88,19 @@ class EmbeddedLog:
         directory = DataDirectory.claim(data_dir)
         try:
             log = cls(directory, partitions, clock, vices, loop)
+        except apsw.Error as error:
+            directory.release()
+            raise embedded_file.unusable("use", data_dir / embedded_file.FILE_NAME, error) from None
         except BaseException:
             directory.release()
             raise
         log._writer.start()
         log.upkeep.start()
         return log
+
+    def has_events(self) -> bool:
+        """Whether an event was ever appended."""
+        return self._writer.nexts[topics.EVENTS.name] > 0
 
     async def append(self, record: Record) -> None:
         await self._appended((record,))

@@ -49,7 +49,7 @@ def open_for_writing(path: Path, partitions: int) -> apsw.Connection:
         _refuse_other_partitions(connection, path, partitions)
     except apsw.Error as error:
         connection.close()
-        raise EmbeddedLogRefused(f"cannot use {path}: {error}") from None
+        raise unusable("use", path, error) from None
     except EmbeddedLogRefused:
         connection.close()
         raise
@@ -82,7 +82,7 @@ def open_for_reading(path: Path) -> apsw.Connection:
                 f"cannot read {path}: SQLite keeps small files beside a log while it is read, and {path.parent} cannot "
                 "be written to; copy the directory to where it can, and give that as --data"
             ) from None
-        raise EmbeddedLogRefused(f"cannot read {path}: {error}") from None
+        raise unusable("read", path, error) from None
     return connection
 
 
@@ -91,6 +91,13 @@ def open_for_upkeep(path: Path) -> apsw.Connection:
     connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(BUSY_MS)
     return connection
+
+
+def unusable(verb: str, path: Path, error: apsw.Error) -> EmbeddedLogRefused:
+    """What to say of an error of SQLite's; of a damaged file, with what to do."""
+    is_damaged = isinstance(error, (apsw.CorruptError, apsw.NotADBError))
+    todo = "; put back a copy of its directory, or choose another with --data" if is_damaged else ""
+    return EmbeddedLogRefused(f"cannot {verb} {path}: {error}{todo}")
 
 
 def _refuse_old_sqlite() -> None:

@@ -124,8 +124,24 @@ async def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path: P
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / embedded_file.FILE_NAME).write_bytes(b"a shopping list\n" * 100)
 
-    with pytest.raises(EmbeddedLogRefused, match="not a database"):
+    with pytest.raises(EmbeddedLogRefused, match=r"not a database; put back a copy .* --data"):
         await EmbeddedLog.open(tmp_path)
+
+
+async def test_a_damaged_log_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    log = await EmbeddedLog.open(tmp_path)
+    assert not log.has_events()
+    await log.append_all([Record(topics.EVENTS.name, 0, b"k", bytes(3000))] * 50)
+    assert log.has_events()
+    await log.close()
+    with (tmp_path / embedded_file.FILE_NAME).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xee" * (os.fstat(file.fileno()).st_size - 4096))
+
+    with pytest.raises(EmbeddedLogRefused, match=r"malformed; put back a copy .* --data"):
+        await EmbeddedLog.open(tmp_path)
+    with DataDirectory.claim(tmp_path):
+        pass
 
 
 async def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,16 @@ def test_the_kept_secret_may_be_rotated_by_hand(tmp_path: Path) -> None:
     assert keep_secret(tmp_path) == (b"n" * 32, b"o" * 32)
 
 
+def test_a_secret_that_is_missed_is_made_anew_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keep_secret(tmp_path)
+    keep_secret(tmp_path, is_missed=True)
+    assert caplog.messages == []
+
+    (tmp_path / FILE_NAME).unlink()
+    keep_secret(tmp_path, is_missed=True)
+    assert f"{tmp_path / FILE_NAME} is gone" in caplog.messages[0]
+
+
 def test_a_secret_cut_short_is_not_used(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("short")
 
