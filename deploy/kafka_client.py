@@ -16,6 +16,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from deploy.kafka_produce import Batch, send_at_once
 from deploy.kafka_producer import STOP_SECONDS, discard, filled, fitting, hear, is_fenced
 from deploy.kafka_refusal import why
 from schemas import topics
@@ -112,6 +113,15 @@ class KafkaClients:
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Stop it for good, as the function of this name says."""
         await discard(producer)
+
+    def send_at_once(
+        self,
+        producer: AIOKafkaProducer,
+        batches: Sequence[Batch],
+        answered: Callable[[Batch, BaseException | None], None],
+    ) -> list[Batch]:
+        """Send these, as the function of this name does."""
+        return send_at_once(producer, batches, answered)
 
     def filled(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
         """A batch of these records, as the function of this name makes it."""

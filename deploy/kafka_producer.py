@@ -1,4 +1,4 @@
-"""Throws aiokafka's producers away for good and hears what they fail with: every private name of aiokafka is here."""
+"""Throws aiokafka's producers away for good and hears what they fail with: by private names, as kafka_produce."""
 
 import asyncio
 import contextlib
@@ -127,7 +127,7 @@ _tasks: Final[WeakKeyDictionary[sender.Sender, WeakSet["asyncio.Task[Any]"]]] = 
 """A sender and its requests, by sender."""
 
 
-def _heard_task(coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+def heard_task(coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     """A task of a sender, all of which are its methods. Of two requests that fail at once it looks only at one."""
     owner = inspect.getcoroutinelocals(coroutine)["self"]
     task = asyncio.get_running_loop().create_task(coroutine)
@@ -136,4 +136,4 @@ def _heard_task(coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     return task
 
 
-sender.create_task = _heard_task
+sender.create_task = heard_task

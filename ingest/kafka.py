@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -41,6 +42,15 @@ class Producers(Protocol):
 
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Nothing of it is delivered after this returns. Never raises."""
+        ...
+
+    def send_at_once(
+        self,
+        producer: AIOKafkaProducer,
+        batches: Sequence[Batch],
+        answered: Callable[[Batch, BaseException | None], None],
+    ) -> Sequence[Batch]:
+        """Send these in a request to each leader; the rest is returned. `answered` is told each one's outcome."""
         ...
 
     def filled(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> BatchBuilder:
@@ -183,28 +193,31 @@ class KafkaLog:
         is_busy = records * LINGER_SECONDS >= BUSY_RECORDS * (now - self._flushed_at)
         self._linger = LINGER_SECONDS if is_busy else 0.0
         self._flushed_at = now
-        task = asyncio.create_task(self._send(producer, batches))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        for batch in batches:
+            batch.queue.sequence += len(batch.records)
+        left = self._producers.send_at_once(producer, batches, partial(self._answered, producer))
+        if left:
+            task = asyncio.create_task(self._send(producer, left))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
-    async def _send(self, producer: AIOKafkaProducer, batches: list[Batch]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, batches: Sequence[Batch]) -> None:
+        """By aiokafka's own way, which waits for a leader, a connection or an answer."""
         for batch in batches:
             queue = batch.queue
             given_up = self._producer is not producer
             if given_up:
                 queue.put_back(batch)
                 continue
-            queue.sequence += len(batch.records)
             try:
                 built = self._producers.filled(producer, batch.records)
                 sent = await producer.send_batch(built, queue.topic, partition=queue.partition)
             except Exception as failure:  # noqa: BLE001  a dead producer raises what it likes, AssertionError too
                 self._failed(producer, batch, failure)
             else:
-                sent.add_done_callback(lambda future, batch=batch: self._answered(producer, batch, future))
+                sent.add_done_callback(lambda future, batch=batch: self._answered(producer, batch, _failure_of(future)))
 
-    def _answered(self, producer: AIOKafkaProducer, batch: Batch, sent: "asyncio.Future[object]") -> None:
-        failure = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+    def _answered(self, producer: AIOKafkaProducer, batch: Batch, failure: BaseException | None) -> None:
         if failure is not None:
             self._failed(producer, batch, failure)
             return
@@ -270,3 +283,7 @@ class KafkaLog:
             if producer is not None and stuck:
                 logger.warning("Kafka has not answered for %.0f s: opening a new producer", STUCK_SECONDS)
                 self._rebuild(producer)
+
+
+def _failure_of(sent: "asyncio.Future[object]") -> BaseException | None:
+    return asyncio.CancelledError() if sent.cancelled() else sent.exception()

@@ -92,7 +92,7 @@ async def test_a_batch_takes_what_fits_and_the_next_one_goes_on_from_there(clien
 def test_what_we_replace_is_looked_up_when_it_is_needed() -> None:
     assert sender.BACKOFF_OVERRIDE == 0.002
     assert "BACKOFF_OVERRIDE" in inspect.getsource(AddPartitionsToTxnHandler.handle_response)
-    assert sender.create_task is kafka_producer._heard_task
+    assert sender.create_task is kafka_producer.heard_task
     assert "create_task(self._do_txn_commit" in inspect.getsource(Sender._maybe_do_transactional_request)
     assert "self._message_accumulator.fail_all(" in inspect.getsource(Sender._fail_all)
     assert "self._txn_manager.fatal_error(" in inspect.getsource(Sender._fail_all)

@@ -4,11 +4,13 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from deploy import kafka_client
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
 from ingest import kafka as door
@@ -46,17 +48,18 @@ def background(log: KafkaLog, *records: Record) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(log.append(record)) for record in records]
 
 
-async def test_requests_that_come_together_share_a_batch_and_keep_their_order(kafka: KafkaHarness) -> None:
-    log = await kafka.door()
+async def test_requests_that_come_together_share_a_batch_and_keep_their_order(
+    kafka: KafkaHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = []
-    assert log._producer is not None
-    send_batch = log._producer.send_batch
+    send_at_once = kafka_client.send_at_once
 
-    async def counted(batch: object, topic: str, *, partition: int) -> object:
-        sent.append(partition)
-        return await send_batch(batch, topic, partition=partition)
+    def counted(producer: Any, batches: Any, answered: Any) -> Any:
+        sent.extend(batches)
+        return send_at_once(producer, batches, answered)
 
-    log._producer.send_batch = counted
+    monkeypatch.setattr(kafka_client, "send_at_once", counted)
+    log = await kafka.door()
     await asyncio.gather(*(log.append(event(n, partition)) for n in range(200) for partition in (0, 1)))
     assert len(sent) < 20
     assert await numbers(kafka.clients, 0) == list(range(200))
@@ -176,7 +179,7 @@ async def test_a_wedged_producer_is_given_up(kafka: KafkaHarness, monkeypatch: p
     async def never(*_: object, **__: object) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().create_future()
 
-    wedged.send_batch = never
+    wedged.send_batch = never  # and it has no connection yet, so this is its way
     assert await outcomes(*background(log, event(1))) == ["LogUnavailable"]
     await log.append(event(2))
     assert log._producer is not wedged

@@ -23,6 +23,9 @@ class ReadyProducers:
 
     async def discard(self, producer: Any) -> None: ...
 
+    def send_at_once(self, producer: Any, batches: Sequence[Any], answered: Any) -> Sequence[Any]:
+        return batches
+
     def filled(self, producer: Any, records: Sequence[Record]) -> Any:
         return list(records)
 
