@@ -152,7 +152,10 @@ class Arrivals(Folding):
         if draft.kind is Kind.INCOMPLETE:
             self._reopen(draft, arrival)
         if draft.kind is not Kind.OPEN:
-            self.endings.refuse(draft, arrival)
+            if draft.kind is Kind.CLOSED and draft.knows(arrival.digest):
+                self.outcome.duplicates += 1
+            else:
+                self.endings.refuse(draft, arrival)
             return
         draft.received = max(draft.received, received)
         event = self._distinct(draft, arrival)
@@ -240,6 +243,8 @@ class Arrivals(Folding):
                 self.outcome.duplicates += 1
             elif boundary is not None and item.ts == boundary.ts and digest not in twins:
                 wait(draft.waiting, item._replace(marks=MARKS[EventType.PLAY]))
+                draft.received = max(draft.received, item.received)  # it was a sign of life after all
+                draft.deadline = self.endings.deadline(draft)
                 draft.waiting_bytes += len(item.arrival.envelope.event)
                 twins.add(digest)
             else:

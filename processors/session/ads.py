@@ -23,6 +23,9 @@ _TEXTS = {
     "media.ad.placementId": "placementID",
 }
 
+_INFO = ("name", "friendlyName", "length", "podPosition")
+"""What tells one ad from another; the rest only describes it."""
+
 
 def start_break(session: Session, event: Event, rules: Rules, rows: list[Row]) -> None:
     """Open a break; one still open ends here. The open one repeated is no new one."""
@@ -73,7 +76,8 @@ def start(session: Session, event: Event, rules: Rules, rows: list[Row]) -> None
         close_ad(session, CloseReason.IMPLICIT_SKIP, rules, rows)
         return
     if ads.open:
-        if orjson.loads(ads.ad)["details"] == details:
+        told = orjson.loads(ads.ad)["details"]
+        if all(told.get(name) == details.get(name) for name in _INFO):
             return
         close_ad(session, CloseReason.IMPLICIT_SKIP, rules, rows)
     pod_name = reading.text(session, event.params.get("media.ad.podFriendlyName"))

@@ -68,7 +68,7 @@ def advance(session: Session, event: Event, received_at: int, rules: Rules) -> l
     playback.accrue(session, event, gap_ms, rules, rows)
     if moved:
         session.moved_at = session.clock_ms + session.completed_ms
-    if qoe and session.phase != COMPLETED:
+    if qoe and (session.phase != COMPLETED or event_type is EventType.PLAY):  # the play that begins a replay
         quality.read(session, qoe, rules)
     if event_type is not _PING:
         HANDLERS[event_type](session, event, rules, rows)
@@ -171,7 +171,9 @@ def _suspend(session: Session, reason: CloseReason, closed_at: int, rules: Rules
     ending.row_closed_at = closed_at
     ending.flags |= flags.INCOMPLETE_BATCH
     _time_out(ending, reason, closed_at, rules, rows)
-    session.close_revision, session.close_digest = ending.close_revision, ending.close_digest
+    if ending.close_revision > session.close_revision:
+        # That row says that the rest has not come: if it comes, another goes out whatever the numbers are.
+        session.close_revision, session.close_digest = ending.close_revision, 0
     if session.ads is not None and session.ads.open:
         session.ads.ad_revision += 1
     if session.chapters is not None and session.chapters.open:

@@ -116,7 +116,7 @@ def _infer_play(session: Session, playhead: float, gap_ms: int, rules: Rules) ->
     moved = playhead - session.main_playhead
     if gap_ms or moved:
         session.may_infer_play = False
-    if gap_ms and 0 < moved <= gap_ms / 1000 * rules.max_rate + rules.seek_slack_seconds:
+    if gap_ms and 0 < moved <= gap_ms / 1000 * rules.max_rate + rules.seek_slack_seconds + progress.BLUR:
         session.flags |= flags.INFERRED_PLAY
         session.clock_ms -= gap_ms  # the moment play began
         session.play_entered_at = session.clock_ms
@@ -129,7 +129,7 @@ def _begin_content(session: Session, playhead: float, rules: Rules) -> None:
     """The first main play of the session."""
     session.played = True
     ad_ms = session.ads.ad_ms if session.ads is not None else 0
-    session.server_startup_ms = session.clock_ms - ad_ms - session.pause_ms
+    session.server_startup_ms = session.clock_ms + session.completed_ms - ad_ms - session.pause_ms
     progress.begin(session, playhead, rules)
 
 

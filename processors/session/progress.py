@@ -9,6 +9,8 @@ from processors.session.rules import MAX_INTERVALS, Rules
 from processors.session.state import Session
 
 THRESHOLDS: Final = (10, 25, 50, 75, 95)
+BLUR: Final = 1e-6
+"""Seconds by which binary fractions may miss the playheads as written: less is no difference."""
 _LIVE: Final = frozenset({"live", "linear"})
 _BITS: Final = tuple((1 << n) - 1 for n in range(len(THRESHOLDS) + 1))
 
@@ -29,13 +31,14 @@ def resume(session: Session, playhead: float, rules: Rules) -> None:
     moved = playhead - session.played_to
     if not moved:
         return
-    if abs(moved) > rules.seek_slack_seconds:
+    if abs(moved) > rules.seek_slack_seconds + BLUR:
         session.seek_count += 1
     _start_anew(session, playhead)
 
 
 def replay(session: Session, playhead: float) -> None:
-    """Play begins again after the end: no seek."""
+    """Play begins again after the end, here: no seek."""
+    session.low, session.high = min(session.low, playhead), max(session.high, playhead)
     if playhead != session.played_to:
         _start_anew(session, playhead)
 
@@ -44,9 +47,9 @@ def play(session: Session, start: float, end: float, gap_ms: int, rules: Rules) 
     """The main content played for `gap_ms` while its playhead went from `start` to `end`."""
     moved = end - start
     elapsed = gap_ms / 1000
-    if 0 <= moved <= elapsed * rules.max_rate + rules.seek_slack_seconds:
+    if -BLUR <= moved <= elapsed * rules.max_rate + rules.seek_slack_seconds + BLUR:
         session.played_to = end
-        if session.with_markers and end * 100 >= session.next_marker:
+        if session.with_markers and (end + BLUR) * 100 >= session.next_marker:
             _mark(session, start, end)
         return
     until = start + elapsed
@@ -69,8 +72,8 @@ def _start_anew(session: Session, playhead: float) -> None:
 def _mark(session: Session, start: float, end: float) -> None:
     """Set what lies in this stretch, both ends included."""
     length = session.length
-    first = bisect_left(THRESHOLDS, start * 100 / length)
-    last = bisect_right(THRESHOLDS, end * 100 / length)
+    first = bisect_left(THRESHOLDS, (start - BLUR) * 100 / length)
+    last = bisect_right(THRESHOLDS, (end + BLUR) * 100 / length)
     session.crossed |= _BITS[last] & ~_BITS[first]
     session.next_marker = THRESHOLDS[last] * length if last < len(THRESHOLDS) else inf
 
@@ -99,7 +102,7 @@ def stretches(session: Session) -> list[tuple[float, float]]:
 
 
 def unique_seconds(session: Session) -> float:
-    return sum(end - start for start, end in stretches(session))
+    return round(sum(end - start for start, end in stretches(session)), 6)
 
 
 def segment(session: Session, rules: Rules) -> str:
@@ -113,7 +116,7 @@ def reached(session: Session) -> int:
     """The markers at or below the furthest playhead seen, as bits."""
     if not session.with_markers:
         return 0
-    return _BITS[bisect_right(THRESHOLDS, session.high * 100 / session.length)]
+    return _BITS[bisect_right(THRESHOLDS, (session.high + BLUR) * 100 / session.length)]
 
 
 def markers(bits: int) -> list[int]:

@@ -202,6 +202,14 @@ def test_an_element_after_the_end_is_rejected_once() -> None:
     assert partition.counts.duplicates == 3
 
 
+def test_an_element_after_the_end_that_repeats_one_before_it_is_no_reject() -> None:
+    partition = Partition()
+    partition.upload(SID, [*bodies(START, ("error", 0, 0), ("sessionEnd", 0, 5_000), ("error", 0, 0))])
+    partition.fold()
+    assert partition.rejects() == []
+    assert partition.counts.duplicates == 1
+
+
 def test_an_element_too_early_is_rejected_and_waits_for_its_place() -> None:
     partition = Partition()
     partition.upload(SID, WATCHED[:2], of=5)

@@ -260,3 +260,17 @@ def test_a_session_times_out_at_the_same_moment_however_often_the_lane_restarts(
     assert not partition.rows("session-close")
     partition.pass_time(at + IDLE + 1)
     assert len(partition.rows("session-close")) == 1
+
+
+def test_a_repeat_that_gets_a_meaning_later_was_a_sign_of_life() -> None:
+    pod, ad = {"media.ad.podIndex": 0, "media.ad.podSecond": 10}, {"media.ad.id": "a", "media.ad.length": 15}
+    partition = Partition()
+    partition.start(A)
+    partition.post(A, "pauseStart", 10, 10_000, at=100)
+    partition.post(A, "adBreakStart", 10, 10_000, params=pod, at=100)
+    partition.post(A, "pauseStart", 10, 10_000, at=5_200)
+    partition.post(A, "adStart", 10, 10_000, params=ad | {"media.ad.podPosition": 1}, at=5_190)  # another door's clock
+    partition.fold()
+    partition.pass_time(2 * IDLE)
+    [close] = partition.rows("session-close")
+    assert close["mediabeat"]["closedAt"] == T0 + 5_200 + RULES.idle_timeout_ms

@@ -69,6 +69,18 @@ def test_the_open_ad_said_again_is_no_new_ad() -> None:
     assert len(told.of(RowKind.AD_START)) == 1
 
 
+def test_the_open_ad_described_otherwise_is_no_new_ad() -> None:
+    described = ad("1") | {"media.ad.advertiser": "somebody", "media.ad.playerName": "another"}
+    told = playing(
+        at(10, "adBreakStart", 10, POD),
+        at(10, "adStart", 10, ad("1")),
+        at(11, "adStart", 10, described),
+        at(20, "adStart", 10, described | {"media.ad.name": "another ad"}),
+        at(30, "adComplete", 10),
+    )
+    assert [closed["timePlayed"] for closed in told.ads] == [10, 10]
+
+
 def test_the_same_ad_played_again_is_a_new_ad() -> None:
     told = playing(
         at(10, "adBreakStart", 10, POD),

@@ -99,6 +99,19 @@ def test_an_error_after_a_complete_is_told_at_the_next_close() -> None:
     assert [row["mediaReporting"]["qoeDataDetails"]["errorCount"] for row in told.of(RowKind.SESSION_CLOSE)] == [0, 1]
 
 
+def test_the_play_that_begins_a_replay_tells_of_quality_and_of_place() -> None:
+    told = completed().fold(
+        at(30, "play", 70, qoe={"media.qoe.bitrate": 800}), at(31, "ping", 0), at(32, "sessionEnd", 1)
+    )
+    assert told.close.of("bitrateAverage", "segment") == (800, "[0-2]")
+    assert told.close.extras["percentReached"] == 70.0
+
+
+def test_a_first_play_after_a_complete_started_when_it_came() -> None:
+    told = drive(start(), at(2, "sessionComplete"), at(12, "play"), at(15, "sessionEnd", 3))
+    assert told.close.extras["serverStartupMs"] == 12_000
+
+
 def test_an_ad_after_a_complete_has_rows_but_no_time_before_a_play() -> None:
     told = completed().fold(
         at(21, "adBreakStart", 20, POD),
@@ -251,6 +264,14 @@ def test_an_incomplete_batch_taken_up_again_revises_its_rows() -> None:
     assert "closedAt" not in {**told.close.own, **told.ads[-1].own, **told.chapters[-1].own}
     assert told.close.flags == []
     assert len(told.of(RowKind.AD_START)) == 1
+
+
+def test_a_rest_that_changes_no_number_still_takes_the_flag_off() -> None:
+    told = drive(start(), at(0, "play"), at(10, "ping", 10), source="batch").expire(CloseReason.CAP_24H, BASE + 1)
+    machine.reopen(told.open)
+    told.fold(at(10, "sessionEnd", 10))
+    assert closes(told) == [(0, 10, "cap24h"), (1, 10, "end")]
+    assert told.close.flags == []
 
 
 def test_an_ad_after_a_revised_one_begins_with_its_first_row() -> None:

@@ -128,6 +128,21 @@ def test_a_buffering_that_nudges_the_playhead_is_no_seek() -> None:
     assert numbers.extras["seekCount"] == 0
 
 
+def test_binary_fractions_blur_no_limit() -> None:
+    # 9.501 - 6.501 is 3.0000000000000004 in binary fractions, and three seconds may pass in half a second.
+    numbers = closed(at(0, "play", 6.501), at(0.5, "ping", 9.501), at(1, "sessionEnd", 10.001))
+    assert numbers.of("uniqueTimePlayed") == (4,)  # 3.5, rounded half up
+    assert numbers.extras["seekCount"] == 0
+    for marker in (10, 25, 50, 75, 95):
+        here = marker * 60.3 / 100
+        assert closed(at(0, "play", here), at(1, "sessionEnd", here), length=60.3).markers == [marker]
+
+
+def test_a_nudge_of_just_the_slack_is_no_seek() -> None:
+    paused = at(1, "pauseStart", 1.1), at(2, "play", 3.1), at(3, "sessionEnd", 4.1)  # 2.0000000000000004 apart
+    assert closed(at(0, "play", 0.1), *paused).extras["seekCount"] == 0
+
+
 def test_content_played_twice_is_unique_once() -> None:
     numbers = closed(at(0, "play"), at(30, "ping", 30), at(31, "ping", 10), at(51, "sessionEnd", 30))
     assert numbers["uniqueTimePlayed"] == 31
