@@ -127,7 +127,8 @@ def _heartbeats(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
         return
     ids = Counter(name(beat) for beat in beats)
     yield from (Problem("doubled", row_id, f"{times} times") for row_id, times in ids.items() if times > 1)
-    last_received, last_folded = truth.story.start.received_at, 1
+    arrivals = [truth.story.start.arrived_at, *(event.arrived_at for event in truth.folded)]
+    last_arrival, last_folded = arrivals[0], 1
     for instance, beat in enumerate({name(beat): beat for beat in beats}.values(), 1):
         ours = beat.row.get("mediabeat", {})
         folded = ours.get("extras", {}).get("foldedEvents")
@@ -136,10 +137,10 @@ def _heartbeats(truth: SessionTruth, found: list[Landed]) -> Iterator[Problem]:
             continue
         for path, wanted, got in differences(truth.heartbeat(folded, instance), beat.row):
             yield Problem("wrong", name(beat), f"{path}: expected {wanted!r}, got {got!r} (after {folded} events)")
-        received = ours.get("receivedAt", 0)
-        if received - last_received < truth.timeouts.heartbeat:
-            yield Problem("heartbeat", name(beat), f"{received - last_received} ms after the one before")
-        last_received, last_folded = received, folded
+        arrival = max(arrivals[:folded])
+        if arrival - last_arrival < truth.timeouts.heartbeat:
+            yield Problem("heartbeat", name(beat), f"{arrival - last_arrival} ms after the one before")
+        last_arrival, last_folded = arrival, folded
 
 
 def _rejects(truth: SessionTruth, told: list[Told], evidence: Evidence) -> Iterator[Problem]:

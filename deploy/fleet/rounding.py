@@ -2,15 +2,16 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def half_up(value: float) -> int:
-    return math.floor(value + 0.5)
+def half_up(value: float | Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
 
 
-def seconds(milliseconds: float) -> int:
+def seconds(milliseconds: float | Fraction) -> int:
     return half_up(milliseconds / 1000)
 
 

@@ -6,27 +6,27 @@ Where the contract leaves room, the truth accepts more than one value (each a `L
 - shares (`percentReached`, `percentUnique`) to half a percent, capped at 100 or not; flags topics.md does not name;
 - which rows but session-close and heartbeat carry `extras.lengthSeconds`; extras the contract gives no name, checked
   where their meaning is plain (`timeToStartMs`, `bufferAdMs`, ...), else any number;
-- `seekCount` of jumps while playing (reports.md 5.2), or with those told as pauseStart ... play, each or some as one;
-- the segment of played intervals (5.2) or of playheads seen (2.2) where a jump sets them apart;
 - the player's own `ts` or the newest folded one as `timestamp` of a row that a late arrival made;
-- of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock, the last
-  folded or last arrived record as `receivedAt`; `secondsSinceLastCall` of it and of a cap;
+- of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock;
+  `secondsSinceLastCall` of it and of a cap;
 - on heartbeats what only a close can know (`isDroppedBeforeStart`, `dropReason`, `hasResume`): there or not.
-Not modelled, and never sent by the fleet: ads and chapters between sessionComplete and the next play, batches whose
-rest never comes, repeats known only by a stub that has expired. The audience topic is not judged here.
+Not modelled, and never sent by the fleet: what passes a limit of a session's state (but player states), repeats known
+only by a stub that has expired. The audience topic is not judged here.
 """
 
 import copy
 from collections.abc import Iterable
 from typing import Any
 
-from deploy.fleet import truth_order
-from deploy.fleet.expectation import Anything, Maybe, OneOf, differences, plain
-from deploy.fleet.outcome import Expected, Reject, Timeouts
+from deploy.fleet import truth_clock, truth_order
+from deploy.fleet.expectation import Anything, Maybe, OneOf
+from deploy.fleet.outcome import Reject, Timeouts
 from deploy.fleet.truth_order import Waiting
 from deploy.fleet.truth_records import Told
+from deploy.fleet.truth_reports import Reports
 from deploy.fleet.truth_rows import Document, Moment, row
-from deploy.fleet.truth_story import Note, Story
+from deploy.fleet.truth_story import Story
+from deploy.fleet.truth_subjects import Note
 from schemas.session_ids import created_at
 
 OPENS_WITHIN_MS = 120_000
@@ -39,7 +39,8 @@ class SessionTruth:
 
     def __init__(self, events: Iterable[Told], timeouts: Timeouts, horizon: int = FOREVER) -> None:
         self.timeouts = timeouts
-        self.rows: list[Expected] = []
+        self.reports = Reports()
+        self.rows = self.reports.rows
         self.rejects: list[Reject] = []
         self.folded: list[Told] = []
         self.story: Story | None = None
@@ -48,16 +49,17 @@ class SessionTruth:
         self._waiting: list[Waiting] = []
         self._known: list[str] = []
         self._next_index = 0
-        self._last: Told | None = None
-        self._closing: Document | None = None
-        self._chapter_ms: dict[int, int] = {}
+        self._newest: Told | None = None
+        self._mute_until: int | None = None
+        self._cap_from = 0
+        self._broke_off = False
         for event in events:
             self._arrive(event)
         self._come_to(horizon)
 
     @property
     def is_open(self) -> bool:
-        return self.story is not None and not self.closed
+        return self.story is not None and not self.closed and not self._broke_off
 
     def heartbeat(self, folded: int, instance: int) -> Document:
         """The heartbeat row after the first `folded` events of the final order, the start being the first."""
@@ -78,42 +80,71 @@ class SessionTruth:
         return document
 
     def _arrive(self, event: Told) -> None:
-        if self.story is None:
+        self._expire_if_due(event.clock)
+        if self._mute_until is not None:
+            self._refuse_muted(event, self._mute_until)
+        elif self.story is None:
             self._open(event)
         elif event.source == "batch":
             self._arrive_in_batch(event)
         else:
-            self._expire_if_due(event.clock)
             self._arrive_live(event)
 
     def _open(self, event: Told) -> None:
-        fresh = event.source == "batch" or event.received_at - created_at(event.sid) <= OPENS_WITHIN_MS
+        fresh = event.source == "batch" or abs(event.received_at - created_at(event.sid)) <= OPENS_WITHIN_MS
         if event.type != "sessionStart" or not fresh:
             self.rejects.append(Reject(event, "session_closed"))
             return
+        if not event.params.get("media.id"):
+            self._mute_until = event.clock + self.timeouts.cap + self.timeouts.grace
+            self._refuse_muted(event, self._mute_until)
+            return
         self.story = Story(event)
-        self._last, self._known, self._next_index = event, [event.body], 1
-        self._emit([Note("session-start", None)], Moment(event.ts, event.received_at))
+        self._newest, self._next_index = event, 1
+        self._cap_from = event.arrived_at if event.source == "batch" else created_at(event.sid)
+        self.reports.emit(self.story, [Note("session-start", None)], Moment(event.ts, event.received_at))
+        if event.of == 1:
+            self._finish_batch()
+
+    def _refuse_muted(self, event: Told, until: int) -> None:
+        """A session without a content id has no rows (reports.md 1, G13); a repeated upload is still no reject."""
+        if event.index is not None:
+            if event.index < self._next_index:
+                return
+            self._next_index = event.index + 1
+        self.rejects.append(Reject(event, "empty_content_id" if event.clock <= until else "session_closed"))
 
     def _arrive_live(self, event: Told) -> None:
         assert self.story is not None
-        is_repeat = event.body in self._known
+        window, waiting = self.timeouts.window, self._waiting
+        while truth_order.row_is_due(waiting, event.clock, window):
+            self._fold_first()
+        is_repeat = self._is_known(event)
         if is_repeat and (self.closed or event.type not in truth_order.REPEATABLE):
             return
+        has_place = not is_repeat or self._repeat_has_place(event)
+        if not has_place and truth_order.is_serial(self.story.start):
+            return  # whatever a serial client posts after it follows it
+        if not is_repeat and not self.closed:
+            self._known = [*self._known, event.body][-DIGESTS:]
+        while has_place and truth_order.is_due(waiting, event.arrived_at, window):
+            self._fold_first()
         if self.closed:
             self.rejects.append(Reject(event, "session_closed"))
             return
-        window, waiting = self.timeouts.window, self._waiting
-        has_place = not is_repeat or self._repeat_has_place(event)
-        while truth_order.leaving(waiting, event, window):
-            self._fold_first()
-        if not is_repeat:
-            self._last = event
-            self._known = [*self._known, event.body][-DIGESTS:]
+        if has_place:
             truth_order.settle_repeats(waiting, event, window)
-        waiting.append(Waiting(event, is_repeat, has_place))
+        waiting.append(Waiting(event, has_place))
+        for one in waiting:
+            if one.has_place:
+                self._hear(one.event)
         while truth_order.is_full(waiting):
             self._fold_first()
+
+    def _is_known(self, event: Told) -> bool:
+        """Whether it is a repeat: of one of the last 16 distinct events, or of the start, which is never forgotten."""
+        assert self.story is not None
+        return event.body in self._known or event.body == self.story.start.body
 
     def _repeat_has_place(self, repeat: Told) -> bool:
         assert self.story is not None
@@ -126,20 +157,27 @@ class SessionTruth:
         if event.index < self._next_index:
             return
         self._next_index = event.index + 1
-        self._last = event
-        is_repeat = event.body in self._known
-        self._fold(Waiting(event, is_repeat))
-        if not is_repeat:
+        if self._broke_off:
+            self._broke_off, self._cap_from = False, event.arrived_at
+        self._hear(event)
+        was_open, is_repeat = not self.closed, self._is_known(event)
+        if not is_repeat or (was_open and self._is_meant(event)):
+            self._fold(Waiting(event))
+        if not is_repeat and was_open:
             self._known = [*self._known, event.body][-DIGESTS:]
         if self._next_index == event.of and not self.closed:
             self._finish_batch()
 
+    def _hear(self, event: Told) -> None:
+        """A sign of life. Doors' clocks differ: of two records the later one is the one received later."""
+        if self._newest is None or event.arrived_at > self._newest.arrived_at:
+            self._newest = event
+
     def _finish_batch(self) -> None:
         assert self.story is not None
-        assert self._last is not None
         reason = "complete" if self.story.completed else "end"
         notes = [*self.story.close_open("sessionEnd"), Note("session-close", None, reason)]
-        self._emit(notes, Moment(self.story.last_ts, self._last.received_at))
+        self.reports.emit(self.story, notes, Moment(self.story.last_ts, self._received_so_far()[-1]))
         self.closed = True
 
     def _fold_first(self) -> None:
@@ -149,26 +187,29 @@ class SessionTruth:
     def _fold(self, one: Waiting) -> None:
         story, event = self.story, one.event
         assert story is not None
-        if one.is_repeat and not self._is_meant(event):
-            return
+        if not one.has_place:
+            return  # nothing gave the repeat a meaning in time: it was a double
         if not self.closed and event.source != "batch":
             self._expire_if_still(event)
         if self.closed:
             self.rejects.append(Reject(event, "session_closed"))
             return
-        if one.is_repeat and self._last is not None and event.offset > self._last.offset:
-            self._last = event
         self.folded.append(event)
-        self.open_folds += self._closing is None
+        self.open_folds += not self.reports.has_closed
         notes = story.fold(event)
         ts = story.last_ts if event.ts == story.last_ts else OneOf((story.last_ts, event.ts))
-        self._emit(notes, Moment(ts, event.received_at))
-        self._revise_chapters(Moment(ts, event.received_at))
+        moment = Moment(ts, event.received_at, is_dated=truth_clock.is_date(event.ts))
+        self.reports.emit(story, notes, moment)
+        self.reports.revise_chapters(story, moment)
         self.closed = story.closed
 
     def _is_meant(self, repeat: Told) -> bool:
-        """Whether an ad boundary of the same `ts` was folded since these bytes were last folded."""
-        if repeat.type not in truth_order.REPEATABLE:
+        """Whether the newest ad boundary folded has the same `ts`, and these bytes were folded before it and not since.
+
+        A repeat that comes after a boundary of another `ts` is a double (DECISIONS 44).
+        """
+        boundaries = [event.ts for event in self.folded if event.type in truth_order.AD_BOUNDARIES]
+        if repeat.type not in truth_order.REPEATABLE or boundaries[-1:] != [repeat.ts]:
             return False
         since = [event for event in self.folded if event.ts == repeat.ts]
         while since and since[-1].body != repeat.body:
@@ -179,23 +220,10 @@ class SessionTruth:
     def _expire_if_still(self, event: Told) -> None:
         assert self.story is not None
         if self.story.stands_still_ms(event) > self.timeouts.still + self.timeouts.grace:
-            deadline = self.story.moved_at + self.timeouts.still
-            on_our_clock = self._received_so_far()[-1] + deadline - self.story.last_ts
+            left = self.timeouts.still - (self.story.timeline.now - self.story.moved_at)
+            deadline, on_our_clock = self.story.last_ts + left, self._received_so_far()[-1] + left
             # A deadline in the player's time: printed as such, or as the same moment on the door's clock.
             self._expire("timeoutStill", OneOf((deadline, on_our_clock)))
-
-    def _heard_at(self) -> int:
-        """When the session was last heard of: by a waiting repeat only if it would turn out to be meant."""
-        if not any(one.is_repeat for one in self._waiting):
-            assert self._last is not None
-            return self._last.arrived_at
-        return copy.deepcopy(self).heard_when_all_is_folded()
-
-    def heard_when_all_is_folded(self) -> int:
-        while self._waiting:
-            self._fold_first()
-        assert self._last is not None
-        return self._last.arrived_at
 
     def _received_so_far(self) -> tuple[int, int]:
         """`receivedAt` of the event folded last, and the highest of all that are folded."""
@@ -205,14 +233,18 @@ class SessionTruth:
 
     def _expire_if_due(self, clock: int) -> None:
         """Idle and cap, by the lane's clock before the record that moved it there is folded."""
-        if self.story is None or self._last is None or not self.is_open or self.story.start.source == "batch":
+        if self.story is None or self._newest is None or not self.is_open:
             return
-        cap_at = created_at(self.story.start.sid) + self.timeouts.cap
-        if clock <= min(self._heard_at() + self.timeouts.idle, cap_at) + self.timeouts.grace:
+        cap_at = self._cap_from + self.timeouts.cap
+        if self.story.start.source == "batch":
+            if clock > cap_at + self.timeouts.grace:
+                self._break_off(cap_at)
+            return
+        if clock <= min(self._newest.arrived_at + self.timeouts.idle, cap_at) + self.timeouts.grace:
             return
         while self._waiting:
             self._fold_first()
-        idle_at = self._last.arrived_at + self.timeouts.idle
+        idle_at = self._newest.arrived_at + self.timeouts.idle
         if idle_at <= cap_at:
             self._expire("timeoutIdle", idle_at)
         else:
@@ -220,71 +252,34 @@ class SessionTruth:
 
     def _expire(self, reason: str, closed_at: Any) -> None:
         assert self.story is not None
-        assert self._last is not None
         if self.closed:
             return  # what waited in the window ended it
         story = self.story
         since: Any = self.timeouts.idle / 1000 if reason == "timeoutIdle" else Anything()
         if story.completed:
             # A replay was cut off. Its session was completed: whether its last call counts is not said.
-            reason, since = "complete", OneOf((0, self.timeouts.idle / 1000))
+            reason, since = "complete", since if reason != "timeoutIdle" else OneOf((0, since))
         notes = [*story.close_open("timeout"), Note("session-close", None, reason)]
         stamp: Any = Maybe(closed_at) if story.completed else closed_at
-        # The session's last record: as it arrived, or the last one that was folded before it stood too long.
-        received = OneOf((self._last.received_at, *self._received_so_far()))
-        self._emit(notes, Moment(story.last_ts, received if reason == "timeoutStill" else received.plain, stamp, since))
+        self.reports.emit(story, notes, Moment(story.last_ts, self._received_so_far()[-1], stamp, since))
         self.closed = True
+
+    def _break_off(self, closed_at: int) -> None:
+        """The rest of a batch has not come: it is reported as if it ended here, and goes on if the rest comes."""
+        story = copy.deepcopy(self.story)
+        assert story is not None
+        story.flags.add("incompleteBatch")
+        reason = "complete" if story.completed else "cap24h"
+        notes = [*story.close_open("timeout"), Note("session-close", None, reason)]
+        moment = Moment(story.last_ts, self._received_so_far()[-1], closed_at, Anything())
+        self.reports.emit_part(story, notes, moment)
+        self._broke_off = True
 
     def _come_to(self, horizon: int) -> None:
         """Let the clock run on after the last record."""
         self._expire_if_due(horizon)
-        while self._waiting and not self.closed and self._row_is_due(horizon):
+        while not self.closed and truth_order.row_is_due(self._waiting, horizon, self.timeouts.window):
             self._fold_first()
         if self.closed:
             while self._waiting:
                 self._fold_first()
-
-    def _row_is_due(self, horizon: int) -> bool:
-        return any(
-            one.event.type in truth_order.ROW_MAKERS and horizon > one.event.arrived_at + self.timeouts.window
-            for one in self._waiting
-        )
-
-    def _emit(self, notes: list[Note], moment: Moment) -> None:
-        assert self.story is not None
-        for note in notes:
-            document = row(self.story, note, moment)
-            optional = False
-            if note.kind == "session-close":
-                numbers = _numbers(document)
-                if plain(numbers) == self._closing:
-                    continue  # sessionEnd, pings and expiry alone revise nothing
-                optional = self._closing is not None and not any(differences(numbers, self._closing))
-                self._closing = plain(numbers)
-            self._add(note.kind, note.subject.instance if note.subject else 1, document, optional=optional)
-            if note.kind == "chapter-close" and note.subject:
-                self._chapter_ms[note.subject.instance] = document["mediabeat"]["extras"]["contentMs"]
-
-    def _revise_chapters(self, moment: Moment) -> None:
-        """A stall found after chapterComplete takes its time back out of that chapter."""
-        assert self.story is not None
-        for chapter in self.story.chapters:
-            known = self._chapter_ms.get(chapter.instance)
-            if known not in (None, self.story.timeline.sum_ms("content", chapter=chapter.instance)):
-                self._emit([Note("chapter-close", chapter, chapter.reason)], moment)
-
-    def _add(self, kind: str, instance: int, document: Document, *, optional: bool = False) -> None:
-        assert self.story is not None
-        revision = sum(known.kind == kind and known.instance == instance for known in self.rows)
-        document["_id"] = f"{self.story.start.sid}:{kind}:{instance}:{revision}"
-        document["mediabeat"]["revision"] = revision
-        self.rows.append(Expected(kind, instance, revision, document, optional))
-
-
-def _numbers(document: Document) -> Document:
-    """What a replay can change in a session-close: all of it but when and by which record it was made."""
-    reporting = dict(document["mediaReporting"])
-    reporting["sessionDetails"] = {
-        key: value for key, value in reporting["sessionDetails"].items() if key != "secondsSinceLastCall"
-    }
-    return {"reporting": reporting, "extras": document["mediabeat"]["extras"]}

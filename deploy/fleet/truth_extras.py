@@ -1,9 +1,11 @@
 """The extras of a session-close or heartbeat row: a second reading of reports.md 5 and topics.md 3."""
 
+from fractions import Fraction
 from typing import Any
 
 from deploy.fleet.expectation import ABSENT, Anything, Maybe, Near, OneOf
 from deploy.fleet.truth_story import Story
+from deploy.fleet.truth_time import BLUR_MS
 
 Document = dict[str, Any]
 MARKERS = (10, 25, 50, 75, 95)
@@ -22,8 +24,7 @@ def session_extras(story: Story) -> Document:
         "stallMs": time.sum_ms("stall"),
         "startingMs": time.sum_ms("starting"),
         "breakGapMs": time.sum_ms("gap"),
-        # Jumps while playing (5.2), or also those told as pauseStart ... play, as the AEP SDKs do.
-        "seekCount": OneOf((time.jumps or Maybe(0), *range(time.jumps + 1, time.jumps + time.jumps_not_playing + 1))),
+        "seekCount": time.seeks,
         # Names the contract does not give: right where they stand, and free to be absent.
         "breakGapCreditedMs": Maybe(sum(span.ms for span in time.spans if span.credited)),
         "bufferAdMs": Maybe(sum(span.ms for span in time.spans if span.bucket == "buffer" and span.ad)),
@@ -38,22 +39,19 @@ def session_extras(story: Story) -> Document:
         extras["dropReason"] = _drop_reason(story)
         return extras
     extras["serverStartupMs"] = OneOf((story.startup_ms, max(0, story.startup_ms)))
-    if story.length is not None and time.seen:
-        length_ms = story.length * 1000
-        reached = [marker for marker in MARKERS if max(time.seen) >= marker * length_ms / 100]
+    length_ms = story.length_ms
+    if length_ms is not None and story.has_markers:
+        reached = [marker for marker in MARKERS if max(time.seen) + BLUR_MS >= marker * length_ms / 100]
         extras |= {
             "percentReached": percent(max(time.seen) / length_ms),
             "percentUnique": percent(story.timeline.unique_ms() / length_ms),
             "markersReached": reached or Maybe(reached),
         }
-        if story.is_live:  # shares of a day: whether they are worth a place is left open
-            for name in ("percentReached", "percentUnique", "markersReached"):
-                extras[name] = Maybe(extras[name])
     return extras
 
 
 def _startup_buffer_ms(story: Story) -> int:
-    started_at = story.first_play_at if story.first_play_at is not None else story.last_ts
+    started_at = story.first_play_at if story.first_play_at is not None else story.timeline.now
     return sum(
         span.ms for span in story.timeline.spans if span.bucket == "buffer" and not span.ad and span.end <= started_at
     )
@@ -67,9 +65,9 @@ def _drop_reason(story: Story) -> Any:
     return "buffer" if story.playback.buffers else Maybe("none")
 
 
-def percent(share: float) -> Any:
+def percent(share: Fraction) -> Any:
     """To half a percent; beyond the length it may stop at 100."""
-    exact = Near(100 * share, 0.5)
+    exact = Near(float(100 * max(share, Fraction())), 0.5)
     return OneOf((exact, 100)) if share > 1 else exact
 
 

@@ -29,26 +29,26 @@ _RANKS = (
     ("sessionEnd",),
 )
 RANK = {event_type: float(rank) for rank, types in enumerate(_RANKS) for event_type in types}
-_OPENER = {
-    "adComplete": "adStart",
-    "adSkip": "adStart",
-    "adBreakComplete": "adBreakStart",
-    "chapterComplete": "chapterStart",
-    "chapterSkip": "chapterStart",
-    "stateEnd": "stateStart",
+_FOLLOWS = {
+    "adComplete": RANK["adStart"] + 0.5,
+    "adSkip": RANK["adStart"] + 0.5,
+    "adBreakComplete": RANK["adStart"] + 0.75,  # after the ads that began and ended with it (DECISIONS 42)
+    "chapterComplete": RANK["chapterStart"] + 0.5,
+    "chapterSkip": RANK["chapterStart"] + 0.5,
+    "stateEnd": RANK["stateStart"] + 0.5,
 }
+"""Where an end stands whose subject was not open before its `ts`."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """An event in the reorder window. `is_repeat`: its bytes are known, and it may still be meant.
+    """An event in the reorder window.
 
     `has_place`: it counts among those that wait. A repeat does not before it is known to be meant, for else it changes
     nothing: it stands aside, pushes nobody out and holds nobody up.
     """
 
     event: Told
-    is_repeat: bool
     has_place: bool = True
 
 
@@ -57,18 +57,19 @@ def is_serial(start: Told) -> bool:
     return start.source == "batch" or str(start.params.get("media.libraryVersion", "")).startswith(SERIAL_CLIENTS)
 
 
-def leaving(waiting: list[Waiting], arrival: Told, window_ms: int) -> bool:
-    """Whether any waiting event must leave before this arrival is looked at.
+def row_is_due(waiting: list[Waiting], clock: int, window_ms: int) -> bool:
+    """Whether an event that makes a row must leave, because the lane's clock has passed its window.
 
-    Any event does when a record of its session was received more than the window later; one that makes a row also when
-    the lane's clock, here the highest `receivedAt` of the partition so far, has passed it.
+    The clock is the highest `receivedAt` of the partition so far.
     """
     return any(
-        arrival.arrived_at > one.event.arrived_at + window_ms
-        or (one.event.type in ROW_MAKERS and arrival.clock > one.event.arrived_at + window_ms)
-        for one in waiting
-        if one.has_place
+        one.has_place and one.event.type in ROW_MAKERS and clock > one.event.arrived_at + window_ms for one in waiting
     )
+
+
+def is_due(waiting: list[Waiting], arrived_at: int, window_ms: int) -> bool:
+    """Whether any event must leave, because one of its session was received more than the window later."""
+    return any(one.has_place and arrived_at > one.event.arrived_at + window_ms for one in waiting)
 
 
 def is_full(waiting: list[Waiting]) -> bool:
@@ -111,10 +112,9 @@ def take_first(waiting: list[Waiting], story: Story) -> Waiting:
 
 def _rank(event: Told, story: Story) -> float:
     """A complete, skip or stateEnd goes before starts only if its subject was open before this `ts`."""
-    opener = _OPENER.get(event.type)
-    if opener is None or _open_before(event, story):
+    if event.type not in _FOLLOWS or _open_before(event, story):
         return RANK[event.type]
-    return RANK[opener] + 0.5
+    return _FOLLOWS[event.type]
 
 
 def _open_before(event: Told, story: Story) -> bool:
@@ -127,5 +127,5 @@ def _open_before(event: Told, story: Story) -> bool:
     elif event.type in ("chapterComplete", "chapterSkip"):
         opened_at = opening.chapter.started_at if opening.chapter else None
     else:
-        opened_at = story.states.since(event.params["media.state.name"])
+        opened_at = story.states.on_since(event.params["media.state.name"])
     return opened_at is not None and opened_at < event.ts

@@ -9,6 +9,8 @@ BPS_FROM = 100_000
 """A bitrate from here on is taken as bits per second (reports.md 9, C8)."""
 
 STATES_AT_MOST = 10
+KNOWN_NAMES = {name.lower(): name for name in ("fullscreen", "mute", "closedCaptioning", "pictureInPicture", "inFocus")}
+"""Documents and clients spell them differently; rows spell them one way (reports.md 1.4)."""
 
 
 class Quality:
@@ -34,6 +36,9 @@ class Quality:
             self.frames_per_second = qoe["media.qoe.framesPerSecond"]
         if "media.qoe.timeToStart" in qoe:
             self.times_to_start.append((qoe["media.qoe.timeToStart"], up_to_first_play))
+
+    def count(self, event: Told) -> None:
+        """Every change and every error counts, whenever it comes."""
         if event.type == "bitrateChange":
             self.bitrate_changes += 1
         if event.type == "error":
@@ -41,10 +46,10 @@ class Quality:
 
     def _error(self, event: Told) -> None:
         self.errors += 1
-        name = event.params.get("media.errorId", event.qoe.get("media.qoe.errorID"))
-        source = event.params.get("media.errorSource", event.qoe.get("media.qoe.errorSource"))
-        known = self.error_ids.get(str(source))
-        if name is not None and known is not None and name not in known:
+        name = event.qoe.get("media.qoe.errorID", event.params.get("media.errorId"))
+        source = event.qoe.get("media.qoe.errorSource", event.params.get("media.errorSource"))
+        known = self.error_ids["external" if source == "external" else "player"]
+        if name is not None and name not in known:
             known.append(str(name))
 
     def time_to_start_ms(self) -> float | None:
@@ -65,12 +70,14 @@ class Quality:
 
 @dataclass(slots=True)
 class PlayerState:
+    """`since` is when it was switched on, or began to count again, on the session's stopwatch; `on_ts` its `ts`."""
+
     name: str
     count: int = 0
     ms: int = 0
-    since: int | None = None
-    is_held: bool = False
-    """Still on when the session was completed: it goes on counting if a replay comes."""
+    is_on: bool = False
+    since: int = 0
+    on_ts: int = 0
 
 
 class PlayerStates:
@@ -78,50 +85,58 @@ class PlayerStates:
 
     def __init__(self) -> None:
         self.by_name: dict[str, PlayerState] = {}
+        self.waits = False
+        """The session is completed: what is on goes on counting if a replay comes."""
 
-    def start(self, name: str, at: int) -> None:
+    def start(self, name: str, at: int, ts: int) -> bool:
+        """False if one more would be too many."""
         state = self.by_name.get(name.lower())
         if state is None:
             if len(self.by_name) >= STATES_AT_MOST:
-                return
-            state = self.by_name[name.lower()] = PlayerState(name)
-        if state.since is None:
-            state.since = at
+                return False
+            state = self.by_name[name.lower()] = PlayerState(KNOWN_NAMES.get(name.lower(), name))
+        if not state.is_on:
+            state.is_on, state.since, state.on_ts = True, at, ts
             state.count += 1
+        return True
 
     def end(self, name: str, at: int) -> None:
         state = self.by_name.get(name.lower())
-        if state is not None and state.since is not None:
-            state.ms += at - state.since
-            state.since = None
+        if state is not None and state.is_on:
+            state.ms += 0 if self.waits else at - state.since
+            state.is_on = False
 
     def hold(self, at: int) -> None:
         """The session closes: what is on counts up to here."""
-        for state in self.by_name.values():
-            if state.since is not None:
+        if not self.waits:
+            for state in self._on():
                 state.ms += at - state.since
-                state.since, state.is_held = None, True
+        self.waits = True
 
     def go_on(self, at: int) -> None:
-        """A play after sessionComplete: what was on still is; nothing accrued in between."""
-        for state in self.by_name.values():
-            if state.is_held:
-                state.since, state.is_held = at, False
+        """A play after sessionComplete: what is on still is; nothing accrued in between."""
+        self.waits = False
+        for state in self._on():
+            state.since = at
 
-    def since(self, name: str) -> int | None:
+    def on_since(self, name: str) -> int | None:
+        """The `ts` at which a state was switched on, if it is on."""
         state = self.by_name.get(name.lower())
-        return state.since if state else None
+        return state.on_ts if state and state.is_on else None
 
-    def apply(self, event: Told, at: int) -> None:
+    def apply(self, event: Told, at: int, ts: int) -> bool:
+        """False if a state was one too many."""
+        started, ended = [], []
         if event.type == "stateStart":
-            self.start(event.params["media.state.name"], at)
+            started = [event.params]
         elif event.type == "stateEnd":
-            self.end(event.params["media.state.name"], at)
+            ended = [event.params]
         elif event.type == "statesUpdate":
-            for ended in event.params.get("statesEnd", []):
-                self.end(ended["media.state.name"], at)
-            for started in event.params.get("statesStart", []):
-                self.start(started["media.state.name"], at)
+            started, ended = event.params.get("statesStart", []), event.params.get("statesEnd", [])
+        for state in ended:
+            self.end(state["media.state.name"], at)
+        taken = [self.start(state["media.state.name"], at, ts) for state in started]
+        return all(taken)
 
     def rows(self, at: int) -> list[dict[str, Any]]:
         """As `mediaReporting.states`, in the order of their first start; open ones count up to `at`."""
@@ -130,7 +145,10 @@ class PlayerStates:
                 "name": state.name,
                 "isSet": True,
                 "count": state.count,
-                "ms": state.ms + (at - state.since if state.since is not None else 0),
+                "ms": state.ms + (at - state.since if state.is_on and not self.waits else 0),
             }
             for state in self.by_name.values()
         ]
+
+    def _on(self) -> list[PlayerState]:
+        return [state for state in self.by_name.values() if state.is_on]

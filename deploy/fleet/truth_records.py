@@ -97,6 +97,8 @@ def _told(envelope: dict[str, Any], body: str, place: tuple[int, int], instants:
     params = dict(event.get("params") or {})
     for key in _FILLED.get(event_type, ()):
         params.setdefault(key, "unknown")
+    # Newer pages of the manual put quality and error keys among the params; their documented place goes before.
+    displaced = {key: value for key, value in params.items() if key.startswith("media.qoe.")}
     batch = envelope.get("batch") or {}
     return Told(
         sid=envelope["sid"],
@@ -113,6 +115,6 @@ def _told(envelope: dict[str, Any], body: str, place: tuple[int, int], instants:
         ts=int(event["playerTime"]["ts"]),
         playhead=event["playerTime"]["playhead"],
         params=params,
-        qoe=event.get("qoeData") or {},
+        qoe=displaced | (event.get("qoeData") or {}),
         metadata=event.get("customMetadata") or {},
     )

@@ -1,5 +1,6 @@
 """What stands in each report row: a second reading of reports.md 1, 2, 5 and topics.md 3, from a story so far."""
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from deploy.fleet.expectation import ABSENT, Maybe, Near, OneOf, Unordered, plain
@@ -12,9 +13,11 @@ from deploy.fleet.truth_dimensions import (
     session_dimensions,
     subject_id,
 )
-from deploy.fleet.truth_extras import MARKERS, percent, session_extras
+from deploy.fleet.truth_extras import MARKERS, session_extras
 from deploy.fleet.truth_flags import flags_of
-from deploy.fleet.truth_story import Note, Story, Subject
+from deploy.fleet.truth_story import Story
+from deploy.fleet.truth_subjects import Note, Subject
+from deploy.fleet.truth_time import BLUR_MS
 
 EVENT_TYPES = {
     "session-start": "media.sessionStart",
@@ -30,13 +33,15 @@ Document = dict[str, Any]
 class Moment(NamedTuple):
     """Which record made a row. `ts` in the player's clock; `closed_at` is the deadline on rows a timeout made.
 
-    `since_last_call`: the seconds between the last call and the close, 0 where a call closed the session.
+    `since_last_call`: the seconds between the last call and the close, 0 where a call closed the session. `is_dated`:
+    whether that record's own `ts` is a date; the row is stamped with its arrival if not.
     """
 
     ts: Any
     received_at: Any
     closed_at: Any = ABSENT
     since_last_call: Any = 0
+    is_dated: bool = True
 
 
 def row(story: Story, note: Note, moment: Moment) -> Document:
@@ -60,10 +65,6 @@ def row(story: Story, note: Note, moment: Moment) -> Document:
     else:
         reporting = whole_session(story, moment, is_open=note.kind == "heartbeat")
         extras.update(session_extras(story))
-        if not story.timeline.seen:
-            # No main playhead was heard: nothing, or where the session stood when its play came inside a break.
-            stood = percent(story.timeline.position / 1000 / story.length) if story.length else ABSENT
-            extras |= {"percentReached": OneOf((ABSENT, 0, stood)), "percentUnique": Maybe(0)}
         if note.kind == "heartbeat" and "dropReason" in extras:
             extras["dropReason"] = Maybe(extras["dropReason"])
         ours["final"] = note.kind == "session-close"
@@ -74,7 +75,7 @@ def row(story: Story, note: Note, moment: Moment) -> Document:
 
 def _frame(story: Story, note: Note, moment: Moment, blocks: Document, ours: Document) -> Document:
     subject = note.subject
-    out_of_years = utc(plain(moment.ts)) is None
+    out_of_years = not moment.is_dated or utc(plain(moment.ts)) is None
     document: Document = {
         "timestamp": _each(moment.received_at if out_of_years else moment.ts, utc),
         "eventType": EVENT_TYPES[note.kind],
@@ -114,7 +115,7 @@ def whole_session(story: Story, moment: Moment, *, is_open: bool) -> Document:
     blocks: Document = {"sessionDetails": details, "qoeDataDetails": quality}
     states = [
         {"name": state["name"], "isSet": True, "count": state["count"], "time": seconds(state["ms"])}
-        for state in story.states.rows(story.last_ts)
+        for state in story.states.rows(story.timeline.now)
     ]
     if states:
         blocks["states"] = Unordered(states)
@@ -177,7 +178,7 @@ def _quality(story: Story) -> Document:
         details["framesPerSecond"] = OneOf((quality.frames_per_second, half_up(quality.frames_per_second)))
     for source, name in (("player", "playerSdkErrors"), ("external", "externalErrors")):
         if quality.error_ids[source]:
-            details[name] = Unordered(quality.error_ids[source])
+            details[name] = Unordered(list(quality.error_ids[source]))
     return details
 
 
@@ -210,18 +211,22 @@ def _chapter(story: Story, chapter: Subject) -> Document:
 
 def _markers_crossed(story: Story) -> list[int]:
     """Markers inside a played interval, ends included; none for live and linear, where players count from midnight."""
-    if story.length is None or story.is_live:
+    length_ms = story.length_ms
+    if length_ms is None or not story.has_markers:
         return []
-    at = {marker: marker * story.length * 10 for marker in MARKERS}
-    return [marker for marker in MARKERS if any(low <= at[marker] <= high for low, high in story.timeline.union())]
+    at = {marker: marker * length_ms / 100 for marker in MARKERS}
+    union = story.timeline.union()
+    return [marker for marker in MARKERS if any(_lies(at[marker], low, high) for low, high in union)]
 
 
-def _segment(story: Story) -> Any:
-    """Minutes from floor(first) to ceil(last): of the played intervals (5.2), or of the playheads seen (2.2)."""
-    edges = [edge for interval in story.timeline.played for edge in interval]
-    # A play inside a break starts the content too: where it stood is part of the range, or not.
-    readings = [points for points in (edges, story.timeline.seen, [story.first_play_position, *edges]) if points]
-    return OneOf(tuple(f"[{min(points) // 60_000}-{-(-max(points) // 60_000)}]" for points in readings))
+def _lies(at: Fraction, low: Fraction, high: Fraction) -> bool:
+    return low - BLUR_MS <= at <= high + BLUR_MS
+
+
+def _segment(story: Story) -> str:
+    """Minutes of the main playheads seen, from floor(lowest) to ceil(highest): reports.md 2.2."""
+    seen = story.timeline.seen
+    return f"[{min(seen) // 60_000}-{-(-max(seen) // 60_000)}]"
 
 
 def _bucket(bitrate: float) -> str:

@@ -376,7 +376,7 @@ def test_7_22_content_excludes_seeks_and_buffers():
         (25, "play", 307),
         (30, "sessionEnd", 312),
     )
-    shown({"timePlayed": 22, "pauseTime": 3, "bufferTime": 5, "uniqueTimePlayed": 22, "seekCount": 0}, close(session))
+    shown({"timePlayed": 22, "pauseTime": 3, "bufferTime": 5, "uniqueTimePlayed": 22, "seekCount": 1}, close(session))
 
 
 def test_7_23_live_joined_at_noon_sets_no_marker():
