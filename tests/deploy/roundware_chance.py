@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from deploy.fleet import truth_records
 from deploy.fleet.evidence import ROW_TOPICS, Evidence, Landed
 from deploy.fleet.roundware.told import by_session, read_partition
 from processors.dialects import Dialects
@@ -186,8 +187,10 @@ def _restored(written: list[Record]) -> Dialects:
 
 
 def evidence_of(log: list[StoredRecord], written: list[Record]) -> Evidence:
+    """What a check would find of either dialect on the topics."""
     kinds = {topic.name: kind for kind, topic in ROW_TOPICS.items()}
     evidence = Evidence(partitions=1, roundware=by_session([read_partition(PARTITION, log)]))
+    evidence.sessions = truth_records.by_session([truth_records.read_partition(PARTITION, log)])
     for offset, record in enumerate(written):
         key = record.key.decode()
         if record.topic in kinds and record.value is not None:
