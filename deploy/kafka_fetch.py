@@ -21,9 +21,9 @@ REQUEST_TIMEOUT_MS: Final = 3_000
 LONG_POLL_MS: Final = 250
 SHORT_POLL_MS: Final = 10
 LITTLE_BYTES: Final = 64 * 1024
-BREATH_SECONDS: Final = 0.005
+BREATH_SECONDS: Final = 0.02
 """After an answer with little in it the next question waits so long: under a steady trickle there would be one for
-every few records, each dearer than a hundred of them."""
+every few records, each dearer than a hundred of them. Rows come no later by it, as lanes commit every 100 ms."""
 
 LOOK_SECONDS: Final = 0.5
 """How soon a change of leaders is seen."""

@@ -19,7 +19,10 @@ from deploy.broker.node import Layout, properties
 
 START_SECONDS = 120
 STOP_SECONDS = 20
-HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+QUICK_TO_START = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+QUICK_TO_RUN = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC")
+"""For figures: after a minute of load its code is compiled like that of a broker that has run for a day."""
+
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
@@ -31,13 +34,15 @@ class BrokerFailed(Exception):
 class Cluster:
     """`ports` are (client, controller) pairs, one a node. `home` keeps data, logs and process ids between starts.
 
-    `formatting`: further flags of Kafka's own tool that formats a node's data, `--add-scram` for one.
+    `formatting`: further flags of Kafka's own tool that formats a node's data, `--add-scram` for one. `jvm`: flags of
+    each node's Java.
     """
 
     home: Path
     ports: tuple[tuple[int, int], ...]
     settings: dict[str, str]
     formatting: tuple[str, ...] = ()
+    jvm: tuple[str, ...] = QUICK_TO_START
 
     def __post_init__(self) -> None:
         self.home = self.home.resolve()
@@ -80,7 +85,7 @@ class Cluster:
 
     def launch(self, node: int, libs: Path | None = None, runtime: str | None = None) -> None:
         """Start one formatted node without waiting for it: also after it was killed."""
-        command = [runtime or java(), *HEAP, QUIET, f"-Dkafka.logs.dir={self._path(node, '')}"]
+        command = [runtime or java(), *self.jvm, QUIET, f"-Dkafka.logs.dir={self._path(node, '')}"]
         command += ["-cp", f"{libs or jars()}/*", "kafka.Kafka", str(self._path(node, "server.properties"))]
         with self._path(node, "log").open("ab") as log:
             # A session of its own: Ctrl-C at the terminal that started it is not for the broker.

@@ -25,7 +25,7 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.broker.cluster import Cluster
+from deploy.broker.cluster import QUICK_TO_START, Cluster
 from schemas import topics
 from tests.bench.backlog import DEEP, WIDE, Shape, envelopes
 from tests.bench.figures import figure, goal, write
@@ -81,8 +81,8 @@ def compiled_form() -> Path | None:
 
 
 @contextmanager
-def broker(home: Path) -> Iterator[Cluster]:
-    cluster = Cluster(home, ((free_ports(2)[0], free_ports(2)[1]),), {})
+def broker(home: Path, jvm: tuple[str, ...] = QUICK_TO_START) -> Iterator[Cluster]:
+    cluster = Cluster(home, ((free_ports(2)[0], free_ports(2)[1]),), {}, jvm=jvm)
     cluster.start()
     pid = cluster.pid(1)
     assert pid is not None
