@@ -15,9 +15,9 @@ INCLUDES.bench := $(VENV)/.run $(VENV)/.dev
 install: $(VENV)/.run
 dev: $(VENV)/.dev
 
-$(VENV)/bin/python:
+$(VENV)/bin/python:  # taken away again when it fails: half of one would pass for whole
 	@test -n "$(PYTHON)" || { echo 'mediabeat needs Python 3.11 or newer; set PYTHON=/path/to/python3' >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }  # half of one would be taken for whole
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run $(VENV)/.dev $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS$(@F))'
