@@ -42,6 +42,7 @@ class Cluster:
     ports: tuple[tuple[int, int], ...]
     settings: dict[str, str]
     formatting: tuple[str, ...] = ()
+    heap: tuple[str, ...] = HEAP
     jvm: tuple[str, ...] = QUICK_TO_START
 
     def __post_init__(self) -> None:
@@ -127,13 +128,24 @@ class Cluster:
         return bool(running)
 
     def signal(self, node: int, number: signal.Signals) -> None:
-        """Send a signal to a running node; after SIGKILL return only when it is gone."""
+        """Send a signal to a running node; after SIGKILL return only when it is gone, after SIGSTOP when it stands."""
         pid = self.pid(node)
         if pid is None:
             raise BrokerFailed(f"node {node} does not run")
         os.kill(pid, number)
         while number is signal.SIGKILL and self._alive(pid):
             time.sleep(0.02)
+        deadline = time.monotonic() + 2  # one that stood already does not stop again
+        while number is signal.SIGSTOP and not self._stands(pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    @staticmethod
+    def _stands(pid: int) -> bool:
+        """Has it stopped, as far as we may know? One thread takes the signal, and until it runs the others go on."""
+        try:
+            return os.waitpid(pid, os.WNOHANG | os.WUNTRACED)[0] == pid
+        except ChildProcessError:  # of a broker that is not our child nobody tells us
+            return True
 
     @staticmethod
     def _alive(pid: int) -> bool:
