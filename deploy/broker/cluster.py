@@ -42,7 +42,6 @@ class Cluster:
     ports: tuple[tuple[int, int], ...]
     settings: dict[str, str]
     formatting: tuple[str, ...] = ()
-    heap: tuple[str, ...] = HEAP
     jvm: tuple[str, ...] = QUICK_TO_START
 
     def __post_init__(self) -> None:
