@@ -3,7 +3,7 @@
 Nothing here imports `ingest` or `processors`. One list of told events in, every row and every worker's reject out.
 
 Where the contract leaves room, the truth accepts more than one value (each a `Loose` expectation beside its code):
-- shares (`percentReached`, `percentUnique`) to half a percent, capped at 100 or not; flags topics.md does not name;
+- shares (`percentReached`, `percentUnique`) to half a percent; flags on rows but session-close;
 - which rows but session-close and heartbeat carry `extras.lengthSeconds`; extras the contract gives no name, checked
   where their meaning is plain (`timeToStartMs`, `bufferAdMs`, ...), else any number;
 - the player's own `ts` or the newest folded one as `timestamp` of a row that a late arrival made;

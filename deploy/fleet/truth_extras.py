@@ -65,10 +65,9 @@ def _drop_reason(story: Story) -> Any:
     return "buffer" if story.playback.buffers else Maybe("none")
 
 
-def percent(share: Fraction) -> Any:
-    """To half a percent; beyond the length it may stop at 100."""
-    exact = Near(float(100 * max(share, Fraction())), 0.5)
-    return OneOf((exact, 100)) if share > 1 else exact
+def percent(share: Fraction) -> Near:
+    """To half a percent, of the content there is: nothing beyond its ends."""
+    return Near(float(100 * min(max(share, Fraction()), Fraction(1))), 0.5)
 
 
 def _or_absent(value: Any) -> Any:

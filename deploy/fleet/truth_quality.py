@@ -18,6 +18,7 @@ class Quality:
 
     def __init__(self) -> None:
         self.bitrate: float | None = None
+        self.is_bps = False
         self.bitrate_changes = 0
         self.errors = 0
         self.error_ids: dict[str, list[str]] = {"player": [], "external": []}
@@ -30,6 +31,7 @@ class Quality:
         bitrate = qoe.get("media.qoe.bitrate", qoe.get("bitrate"))
         if bitrate is not None and bitrate > 0:
             self.bitrate = bitrate / 1000 if bitrate >= BPS_FROM else bitrate
+            self.is_bps = self.is_bps or bitrate >= BPS_FROM
         if "media.qoe.droppedFrames" in qoe:
             self.dropped_frames.append(qoe["media.qoe.droppedFrames"])
         if "media.qoe.framesPerSecond" in qoe:
@@ -118,6 +120,9 @@ class PlayerStates:
         self.waits = False
         for state in self._on():
             state.since = at
+
+    def any_on(self) -> bool:
+        return bool(self._on())
 
     def on_since(self, name: str) -> int | None:
         """The `ts` at which a state was switched on, if it is on."""

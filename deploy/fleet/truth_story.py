@@ -14,6 +14,7 @@ from deploy.fleet.truth_subjects import AD_INFO, BREAK_INFO, CHAPTER_INFO, Note,
 from deploy.fleet.truth_time import Timeline, place_ms
 
 LIVE_FROM_ZERO_MS = 10_000
+LONG_GAP_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -97,6 +98,8 @@ class Story:
 
     def _fold_at(self, event: Told, at: int) -> list[Note]:
         self._infer_play(event, at)
+        if self.playback.state == "play" and at - self.timeline.now > LONG_GAP_MS:
+            self.flags.add("longGap")
         self._elapse(at)
         is_over = self.playback.state == "completed"
         if self.context == "main":
@@ -146,6 +149,7 @@ class Story:
         if not self.timeline.stands_at(at, event.playhead):
             self.break_ended_at = None
         if at > ended_at and self.timeline.runs_on(at, event.playhead):
+            self.flags.add("inferredPlay")
             self._first_play(ended_at)
             self.playback.enter("play", ended_at)
             self.timeline.begin_run(ended_at)
@@ -234,8 +238,10 @@ class Story:
 
     def _open_ad(self, event: Told, at: int) -> list[Note]:
         if self.opening.pod is None:
+            self.flags.add("ignoredAd")
             return []
         if not event.params.get("media.ad.id"):
+            self.flags.add("ignoredAd")
             return self._close_ad("implicitSkip")  # a stranger's seconds are not the open ad's (DECISIONS 34)
         if self.opening.ad is not None and same(self.opening.ad.told, event, AD_INFO):
             return []

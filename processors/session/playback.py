@@ -117,7 +117,7 @@ def _infer_play(session: Session, playhead: float, gap_ms: int, rules: Rules) ->
     if gap_ms or moved:
         session.may_infer_play = False
     if gap_ms and 0 < moved <= gap_ms / 1000 * rules.max_rate + rules.seek_slack_seconds + progress.BLUR:
-        session.flags |= flags.INFERRED_PLAY
+        session.flags |= flags.INFERRED_PLAY | (flags.LONG_GAP if gap_ms > rules.long_gap_ms else 0)
         session.clock_ms -= gap_ms  # the moment play began
         session.play_entered_at = session.clock_ms
         session.phase = PLAYING

@@ -177,8 +177,8 @@ def test_silence_counts_from_what_was_received_latest() -> None:
 
 
 def test_a_double_lets_nobody_leave_the_window() -> None:
-    ping, earlier = spoken(10, "ping", 0), spoken(5, "ping", 0)
-    session = posted((1, ping), (1, spoken(11, "ping", 0)), (6.5, spoken(10, "ping", 0)), (5.5, earlier))
+    pause, parallel = spoken(10, "pauseStart", 0), start(libraryVersion="js-3.1.0")
+    session = posted((1, pause), (6.5, pause), (5.5, spoken(5, "ping", 0)), first=parallel)
     assert close(session)["flags"] == []
 
 
@@ -207,3 +207,26 @@ def test_a_batch_that_broke_off_is_reported_and_again_when_its_rest_has_come() -
     whole = uploaded(*documents, at=(0, 0, 0, 2 * DAY))
     assert [row["mediabeat"]["revision"] for row in rows(whole, "session-close")] == [0, 1]
     assert (close(whole)["closeReason"], close(whole)["flags"], close(whole)["timePlayed"]) == ("end", [], 50)
+
+
+@pytest.mark.parametrize(
+    ("stream", "flags"),
+    [
+        ([(0, "play", 0), (60, "ping", 60)], []),
+        ([(0, "play", 0), (60.001, "ping", 60)], ["longGap"]),
+        ([(0, "pauseStart", 0), (60.001, "ping", 0)], []),
+        ([(0, "adStart", 0, ad("a"))], ["ignoredAd"]),
+        ([(0, "adBreakStart", 0, ad_break()), (0, "adStart", 0, ad("")), (0, "adBreakComplete", 0)], ["ignoredAd"]),
+        ([(0, "adBreakStart", 0, ad_break()), (0, "adBreakComplete", 0), (9, "ping", 9)], ["inferredPlay"]),
+        ([(0, "play", 0, {"qoeData": {"media.qoe.bitrate": 100_000}})], ["bitrateBps"]),
+        ([(0, "stateStart", 0, state("mute"))], ["openState"]),
+        ([(0, "adBreakStart", 0, ad_break())], ["unclosedBreak"]),
+    ],
+)
+def test_flags_are_raised_for_what_they_say(stream: list[Any], flags: list[str]) -> None:
+    assert close(truth(start(), *stream))["flags"] == flags
+
+
+def test_a_share_ends_at_a_hundred() -> None:
+    got = close(truth(start(60), (0, "play", 0), (90, "sessionEnd", 90)))
+    assert (got["percentReached"], got["percentUnique"], got["uniqueTimePlayed"]) == (100.0, 100.0, 90)

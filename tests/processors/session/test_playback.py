@@ -157,6 +157,12 @@ def test_a_playhead_that_runs_on_after_a_pre_roll_proves_a_play_nobody_sent() ->
     assert numbers.extras["serverStartupMs"] == 0
 
 
+def test_an_inferred_play_over_a_long_silence_is_flagged_as_one() -> None:
+    pre_roll = at(0, "adBreakStart", 0, POD), at(0, "adStart", 0, AD), at(5, "adBreakComplete")
+    numbers = drive(start(), *pre_roll, at(65.001, "ping", 60), at(70, "sessionEnd", 65)).close
+    assert numbers.flags == ["inferredPlay", "longGap"]
+
+
 def test_a_jump_of_the_playhead_after_a_pre_roll_proves_no_play() -> None:
     numbers = drive(
         start(),
