@@ -10,8 +10,8 @@ Where the contract leaves room, the truth accepts more than one value (each a `L
 - of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock;
   `secondsSinceLastCall` of it and of a cap;
 - on heartbeats what only a close can know (`isDroppedBeforeStart`, `dropReason`, `hasResume`): there or not.
-Not modelled, and never sent by the fleet: what passes a limit of a session's state (but player states), repeats known
-only by a stub that has expired. The audience topic is not judged here.
+Not modelled, and never sent by the fleet: what passes a limit of a session's state, but player states. The audience topic
+is not judged here.
 """
 
 import copy
@@ -31,6 +31,7 @@ from schemas.session_ids import created_at
 
 OPENS_WITHIN_MS = 120_000
 DIGESTS = 16
+STUB_MS = 600_000
 FOREVER = 1 << 62
 
 
@@ -52,6 +53,7 @@ class SessionTruth:
         self._newest: Told | None = None
         self._mute_until: int | None = None
         self._cap_from = 0
+        self._over_at = 0
         self._broke_off = False
         for event in events:
             self._arrive(event)
@@ -119,7 +121,8 @@ class SessionTruth:
         window, waiting = self.timeouts.window, self._waiting
         while truth_order.row_is_due(waiting, event.clock, window):
             self._fold_first()
-        is_repeat = self._is_known(event)
+        is_forgotten = self.closed and event.clock > self._over_at + STUB_MS
+        is_repeat = self._is_known(event) and not is_forgotten
         if is_repeat and (self.closed or event.type not in truth_order.REPEATABLE):
             return
         has_place = not is_repeat or self._repeat_has_place(event)
@@ -127,6 +130,8 @@ class SessionTruth:
             return  # whatever a serial client posts after it follows it
         if not is_repeat and not self.closed:
             self._known = [*self._known, event.body][-DIGESTS:]
+        if has_place and not self.closed:
+            self._hear(event)
         while has_place and truth_order.is_due(waiting, event.arrived_at, window):
             self._fold_first()
         if self.closed:
@@ -202,6 +207,8 @@ class SessionTruth:
         self.reports.emit(story, notes, moment)
         self.reports.revise_chapters(story, moment)
         self.closed = story.closed
+        assert self._newest is not None
+        self._over_at = self._newest.arrived_at
 
     def _is_meant(self, repeat: Told) -> bool:
         """Whether the newest ad boundary folded has the same `ts`, and these bytes were folded before it and not since.
@@ -255,6 +262,8 @@ class SessionTruth:
         if self.closed:
             return  # what waited in the window ended it
         story = self.story
+        assert self._newest is not None
+        self._over_at = self._newest.arrived_at if reason == "timeoutStill" else closed_at + self.timeouts.grace
         since: Any = self.timeouts.idle / 1000 if reason == "timeoutIdle" else Anything()
         if story.completed:
             # A replay was cut off. Its session was completed: whether its last call counts is not said.

@@ -83,7 +83,7 @@ class Chance:
             posts.append(self._post(at, sid, orjson.dumps(document)))
         for _ in range(rng.choice((0, 0, 1, 3))):
             post = rng.choice(posts)
-            later = rng.choice((0, 1, 500, 4_000, 6_000, 30_000, 90_000))
+            later = rng.choice((0, 1, 500, 4_000, 6_000, 30_000, 90_000, 660_000))
             posts.append(self._post(post.at + later, sid, post.body))
         return posts
 

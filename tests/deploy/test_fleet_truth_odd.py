@@ -230,3 +230,11 @@ def test_flags_are_raised_for_what_they_say(stream: list[Any], flags: list[str])
 def test_a_share_ends_at_a_hundred() -> None:
     got = close(truth(start(60), (0, "play", 0), (90, "sessionEnd", 90)))
     assert (got["percentReached"], got["percentUnique"], got["uniqueTimePlayed"]) == (100.0, 100.0, 90)
+
+
+def test_a_repeat_is_known_for_ten_minutes_after_the_end() -> None:
+    end = spoken(1, "sessionEnd", 1)
+    known = posted((1, end), (601, end))
+    assert known.rejects == []
+    forgotten = posted((1, end), (601.001, end))
+    assert [reject.code for reject in forgotten.rejects] == ["session_closed"]
