@@ -10,8 +10,8 @@ Where the contract leaves room, the truth accepts more than one value (each a `L
 - of a close by still playhead: `closedAt` in the player's time or at the same moment of the door's clock;
   `secondsSinceLastCall` of it and of a cap;
 - on heartbeats what only a close can know (`isDroppedBeforeStart`, `dropReason`, `hasResume`): there or not.
-Not modelled, and never sent by the fleet: what passes a limit of a session's state, but player states. The audience topic
-is not judged here.
+Not modelled, and never sent by the fleet: what passes a limit of a session's state, but player states. The audience
+topic is not judged here.
 """
 
 import copy
