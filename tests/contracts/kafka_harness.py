@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from deploy import topic_admin
@@ -100,13 +101,22 @@ async def committed_records(clients: KafkaClients, topic: str, partition: int) -
 
 
 async def set_topic(clients: KafkaClients, topic: str, name: str, value: str) -> None:
-    """Change one setting of a topic, its others as made, and return when the broker goes by it."""
-    admin = await clients.admin()
+    """Change one setting of a topic, its others as made, and return when the broker goes by it.
+
+    Asked until it is done: a node that gets no time to tell its controller that it lives is nobody's for a moment.
+    """
     configs = {**topic_admin.settings(topics.BY_NAME[topic], 1), name: value}
-    try:
-        for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)]):
-            assert [code for code, *_ in answer.resources] == [0], answer
-        while (await topic_admin._configs(admin, [topic]))[topic][name] != value:  # noqa: ASYNC110  the broker tells nobody
-            await asyncio.sleep(0.02)
-    finally:
-        await admin.close()
+    async with asyncio.timeout(60):
+        while True:
+            admin = await clients.admin()
+            try:
+                for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)]):
+                    assert [code for code, *_ in answer.resources] == [0], answer
+                while (await topic_admin._configs(admin, [topic]))[topic][name] != value:  # noqa: ASYNC110  the broker tells nobody
+                    await asyncio.sleep(0.02)
+            except KafkaError:
+                await asyncio.sleep(0.2)
+            else:
+                return
+            finally:
+                await admin.close()
