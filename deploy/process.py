@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.01
 _SAY_SECONDS: Final = 5.0
 _TURNS: Final = 20  # of the loop, to take the connections that wait now: a socket that closes cuts them off
-_YOUNG_OBJECTS: Final = 200_000  # more than any batch holds at once: then what is looked at is what has stayed
+YOUNG_OBJECTS: Final = 200_000  # more than any batch holds at once: then what is looked at is what has stayed
+DOORS_YOUNG_OBJECTS: Final = 2_000  # a refused request leaves cycles behind: 200,000 such objects hold a door up 0.4 s
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -144,7 +145,7 @@ def cut_short_after(seconds: float) -> None:
     timer.start()
 
 
-def calm_collector() -> None:
+def calm_collector(young: int = YOUNG_OBJECTS) -> None:
     """Let the cyclic collector look rarely, and never again at what the start has made.
 
     Every batch makes tens of thousands of objects and hardly a cycle among them: at Python's own thresholds looking
@@ -152,7 +153,7 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 10, 50)
+    gc.set_threshold(young, 10, 50)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

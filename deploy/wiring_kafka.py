@@ -19,6 +19,7 @@ from deploy.kafka_client import KafkaClients
 from deploy.kafka_log import door_log, lane_group
 from deploy.kafka_settings import kafka_clients
 from deploy.process import (
+    DOORS_YOUNG_OBJECTS,
     calm_collector,
     cut_short_after,
     serving,
@@ -112,7 +113,7 @@ async def _serve_door(
         await stack.enter_async_context(door.serving(door_socket, tls, linger=True))
 
         if await until_ready(readiness, stop):
-            calm_collector()
+            calm_collector(DOORS_YOUNG_OBJECTS)
             operator.ready()
         await until_stopped(stop, following)
 

@@ -1,5 +1,6 @@
 """The routes of the Media Collection API, and what every answer has in common."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ class Door:
         self.admission = Admission(
             bearing.max_requests, bearing.max_bytes or max(_ROOM_BYTES, 2 * collector.rules.max_batch_bytes)
         )
+        self.asking_ahead = asyncio.Lock()
+        """Held between two requests that a client has sent without waiting for an answer."""
         self.names: dict[Handler, str] = {}
         self.dialects: dict[Handler, Dialect] = {}
         self.bearing = bearing

@@ -1,5 +1,6 @@
 """The connection under the application: broken HTTP framing gets our 400 too, and costs no neighbour its answer."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from ingest.app import DOOR, Door
 from ingest.problems import Problem, of_body
 
 logger = logging.getLogger(__name__)
+
+AHEAD_SECONDS: Final = 0.001
+"""Between two requests of clients that ask ahead, when there are several such: no player does, and a flood is one."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,9})\r\n").search
@@ -171,11 +175,17 @@ class Connection(RequestHandler):
         if self._ended and not self._messages and not self._held:
             resp.force_close()
         try:
-            return await super().finish_response(request, resp, start_time)
+            answered = await super().finish_response(request, resp, start_time)
         finally:
             self._finished += 1
             if self._ended and not self._is_asked():  # it has shut its side meanwhile
                 resp.force_close()
+        if self._messages or self._held:
+            # Who asks ahead of its answers has no share of each turn of the loop: all of them together have one.
+            several = self._door.asking_ahead.locked()
+            async with self._door.asking_ahead:
+                await asyncio.sleep(AHEAD_SECONDS if several else 0)
+        return answered
 
     def handle_error(
         self,

@@ -21,7 +21,7 @@ APPEND_SECONDS: Final = 2.5
 """The port promises an answer in under three."""
 
 WAITING_BYTES: Final = 32 * 1024 * 1024
-LINGER_SECONDS: Final = 0.004
+LINGER_SECONDS: Final = 0.003
 BUSY_RECORDS: Final = 4
 """When so many records come in a linger, a flush waits that long after the one before: a flush costs as much as dozens
 of records, so fuller batches cost the broker and us less. When fewer come, nobody waits."""

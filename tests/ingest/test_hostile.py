@@ -117,3 +117,20 @@ async def test_every_good_request_is_answered_among_hundreds_of_hostile_connecti
         await until(lambda: not door.collector.counts.in_flight)
         assert_reconciled(door)
         assert not any(status >= 500 for _, status in door.collector.counts.answered)
+
+
+async def test_however_many_clients_ask_ahead_they_have_one_answer_in_a_turn_together():
+    async with open_door() as door:
+        answered = door.collector.counts.answered
+        flood = asyncio.gather(*(Hostile(door.port, never_reads).run() for _ in range(60)))
+        try:
+            await until(lambda: sum(answered.values()) > 200)
+            async with connection(door.port) as client:
+                assert (await client.ask(request("OPTIONS", "/api/v1/sessions"))).status == 204
+                for _ in range(10):
+                    before = sum(answered.values())
+                    assert (await client.ask(request("POST", "/api/v1/sessions", session_start()))).status == 201
+                    assert sum(answered.values()) - before < 30
+        finally:
+            flood.cancel()
+            await asyncio.gather(flood, return_exceptions=True)
