@@ -4,6 +4,10 @@ The server has core 0; generator and broker share core 1. Every round measures e
 its own maximum and at a held 5,000 requests a second; figures are medians of the rounds, ratios medians of the rounds'
 ratios. What is due and not answered in time counts as late by as long as it had waited. The floor is an empty 204 of
 the same server (a preflight), and of a bare protocol.
+
+Controls say what of the latencies is not the door's: the bare protocol at the door's two rates (generator and kernel),
+the door's log at them without HTTP and without a generator, how late the generator was by its own fault, and what the
+host took from the machine meanwhile.
 """
 
 import argparse
@@ -25,6 +29,7 @@ from tests.bench.door_servers import (
     ORDINARY_TOPIC,
     OTHER_CORE,
     PYTHON,
+    SERVER_CORE,
     Servers,
     broker,
     on_core,
@@ -51,15 +56,28 @@ def load(
     return found
 
 
-def measured(servers: Servers, name: str, seconds: float) -> dict[str, Measured]:
+def log_alone(bootstrap: str, rate: float, seconds: float) -> Measured:
+    """The door's log on the server's core, without the rest of the door."""
+    command = ["tests.bench.door_log", bootstrap, str(rate), "--seconds", str(seconds)]
+    done = subprocess.run([*on_core(SERVER_CORE), *PYTHON, *command], check=True, stdout=subprocess.PIPE)
+    found: Measured = orjson.loads(done.stdout)
+    return found
+
+
+def measured(servers: Servers, name: str, seconds: float, doors_maximum: float | None) -> dict[str, Measured]:
+    """The bare protocol gets the rates of the door instead of its own."""
     what = _WHAT.get(name, "events")
     with servers.start(name) as (address, pid):
         found = {"full": load(address, pid, seconds, what=what)}
-        if name != "bare":
-            found["70"] = load(address, pid, seconds, 0.7 * found["full"]["per_second"], what)
+        maximum = doors_maximum if name == "bare" else found["full"]["per_second"]
+        if maximum is not None:
+            found["70"] = load(address, pid, seconds, 0.7 * maximum, what)
             found["held"] = load(address, pid, seconds, HELD_RATE, what)
         if name == "events":
             found["empty"] = load(address, pid, seconds, what="preflights")
+    if name == "events":
+        found["log 70"] = log_alone(servers.bootstrap, 0.7 * found["full"]["per_second"], seconds)
+        found["log held"] = log_alone(servers.bootstrap, HELD_RATE, seconds)
     return found
 
 
@@ -69,16 +87,23 @@ def rounds(servers: Servers, names: list[str], count: int, seconds: float) -> Ro
         with servers.start(name) as (address, pid):
             load(address, pid, 3.0, what=_WHAT.get(name, "events"), strict=False)
     for _ in range(count):
+        doors_maximum = None
         for name in names:
             began = time.monotonic()
-            one = measured(servers, name, seconds)
+            one = measured(servers, name, seconds, doors_maximum)
             found[name].append(one)
-            shown = "   ".join(
-                f"{at}: {it['per_cpu_second']:,.0f}/cpu-s {it['per_second']:,.0f}/s p50 {it['p50_ms']:.1f} p99 {it['p99_ms']:.1f}"
-                for at, it in one.items()
-            )
+            if name == "events":
+                doors_maximum = one["full"]["per_second"]
+            shown = "   ".join(shown_of(at, it) for at, it in one.items())
             print(f"{name:<9}{shown}   {one['full']['rss_mb']:.0f} MB   ({time.monotonic() - began:.0f} s)", flush=True)
     return found
+
+
+def shown_of(at: str, it: Measured) -> str:
+    cost = f"{it['per_cpu_second']:,.0f}/cpu-s " if "per_cpu_second" in it else ""
+    lag = f" (late {it['lag_p99_ms']:.1f})" if it.get("lag_p99_ms") else ""
+    stolen = f" stolen {it['stolen_ms']:.0f} ms" if it["stolen_ms"] else ""
+    return f"{at}: {cost}{it['per_second']:,.0f}/s p50 {it['p50_ms']:.1f} p99 {it['p99_ms']:.1f}{lag}{stolen}"
 
 
 def endurance(servers: Servers, seconds: float) -> Measured:
@@ -91,7 +116,7 @@ def endurance(servers: Servers, seconds: float) -> Measured:
             taken += full["per_second"] * (2 * seconds + 1)
         for _ in range(HOSTILE_ROUNDS):
             alone.append(load(address, pid, seconds, HOSTILE_RATE)["p99_ms"])
-            command = [*on_core(OTHER_CORE), "nice", *PYTHON, "tests.bench.door_hostile", address]
+            command = [*on_core(OTHER_CORE), *PYTHON, "tests.bench.door_hostile", address]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as hostile:
                 try:
                     assert hostile.stdout is not None

@@ -23,6 +23,9 @@ from tests.bench import bento
 PARTITIONS = 6
 ORDINARY_TOPIC = "bench.ordinary"
 BENTO_TOPIC = "bench.bento"
+BROKER_JVM = ("-Xms1400m", "-Xmx1400m", "-Xmn1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Room for half a minute's garbage: a collection stops the broker for 10 ms, the first ones for 60."""
+
 SERVER_CORE, OTHER_CORE = 0, 1 if (os.cpu_count() or 1) > 1 else 0
 PYTHON = [sys.executable, "-m"]
 
@@ -44,7 +47,7 @@ def free_ports(count: int) -> list[int]:
 def broker(home: Path) -> Iterator[str]:
     """A real broker with the topics of all; its address."""
     first, second = free_ports(2)
-    cluster = Cluster(home, ((first, second),), {})
+    cluster = Cluster(home, ((first, second),), {}, jvm=BROKER_JVM)
     cluster.start()
     pid = cluster.pid(1)
     assert pid is not None
@@ -127,7 +130,7 @@ class Servers:
     """Starts what is measured, by name."""
 
     def __init__(self, home: Path, bootstrap: str, bento_program: Path | None) -> None:
-        self._home, self._bootstrap, self._bento_program = home, bootstrap, bento_program
+        self._home, self.bootstrap, self._bento_program = home, bootstrap, bento_program
         self._started = 0
 
     def start(self, name: str):
@@ -136,10 +139,10 @@ class Servers:
         log = self._home / f"{name}-{self._started}.log"
         if name == "bento":
             assert self._bento_program
-            return _bento(self._bento_program, self._bootstrap, self._home, log)
-        door = ["ingest", "--bootstrap", self._bootstrap, "--port", "0", "--partitions", str(PARTITIONS)]
+            return _bento(self._bento_program, self.bootstrap, self._home, log)
+        door = ["ingest", "--bootstrap", self.bootstrap, "--port", "0", "--partitions", str(PARTITIONS)]
         commands = {
-            "ordinary": ["tests.bench.ordinary", self._bootstrap, ORDINARY_TOPIC],
+            "ordinary": ["tests.bench.ordinary", self.bootstrap, ORDINARY_TOPIC],
             "events": ["deploy", *door],
             "collection": ["tests.bench.one_dialect", *door],
             "embedded": ["tests.bench.embedded_door", str(self._home / f"data-{self._started}")],

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from deploy import loop
 from deploy.embedded import EmbeddedLog, wall_clock
-from deploy.process import calm_collector
+from deploy.process import DOORS_YOUNG_OBJECTS, calm_collector
 from ingest.app import DOOR, make_app
 from ingest.closed_sessions import ClosedSessions
 from ingest.collector import Collector, Rules
@@ -30,7 +30,7 @@ async def serve(data: Path) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
     host, port = runner.addresses[0]
-    calm_collector()
+    calm_collector(DOORS_YOUNG_OBJECTS)
     print(f"ready at http://{host}:{port}", flush=True)
     await following
 
