@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import TopicPartition
 
@@ -54,10 +55,13 @@ def send_at_once(
     if producer._closed or accumulator._batches or accumulator._exception is not None or sender.sender_task.done():
         return list(batches)
     led: dict[int | None, list[tuple[TopicPartition, Batch]]] = {}
+    left = []
     for batch in batches:
         tp = TopicPartition(*batch.records[0][:2])
-        led.setdefault(producer.client.cluster.leader_for_partition(tp), []).append((tp, batch))
-    left = []
+        if tp in sender._muted_partitions:  # a request to the leader before this one is not over
+            left.append(batch)
+        else:
+            led.setdefault(producer.client.cluster.leader_for_partition(tp), []).append((tp, batch))
     for leader, group in led.items():
         connection = producer.client._conns.get((leader, ConnectionGroup.DEFAULT))
         if leader in sender._in_flight or connection is None or not _speaks(connection):
@@ -107,11 +111,11 @@ class _Request(Generic[Batch]):
         built = [(tp, builder._build()) for tp, _, builder in self._batches]
         data = encoded(number, connection._client_id, sender._acks, sender._request_timeout_ms, built)
         connection._requests.append((number, _Answer, self))
-        late = partial(connection.close, CloseReason.CONNECTION_TIMEOUT)
+        late = partial(_give_up, connection)
         self._timer = asyncio.get_running_loop().call_later(sender._request_timeout_ms / 1000, late)
         try:
             connection._writer.write(data)
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's, of a connection lost in this turn of the loop
             connection.close(CloseReason.CONNECTION_BROKEN)
 
     def _numbered(self, tp: TopicPartition, batch: Batch) -> BatchBuilder:
@@ -133,22 +137,25 @@ class _Request(Generic[Batch]):
             for _, batch, _ in self._batches:
                 self._answered(batch, None)
         else:
-            self._again()
+            self._again_unless_over(KafkaError("an error in the answer to a producer that ends"))
 
     def set_exception(self, failure: BaseException) -> None:
         """There will be no answer."""
         self._end()
+        self._again_unless_over(failure)
+
+    def _end(self) -> None:
+        self._is_over = True
+        assert self._timer is not None
+        self._timer.cancel()
+
+    def _again_unless_over(self, failure: BaseException) -> None:
         if self._producer._closed or self._producer._sender.sender_task.done():
             self._leave()
             for _, batch, _ in self._batches:
                 self._answered(batch, failure)
         else:
             self._again()
-
-    def _end(self) -> None:
-        self._is_over = True
-        assert self._timer is not None
-        self._timer.cancel()
 
     def _again(self) -> None:
         """Let aiokafka's sender ask the same once more, and go on until each batch has a verdict."""
@@ -159,7 +166,15 @@ class _Request(Generic[Batch]):
             again.drain_ready()
             accumulator._pending_batches.add(again)
             again.future.add_done_callback(partial(self._told, again, batch))
-        heard_task(sender._send_produce_req(self._leader, given)).add_done_callback(lambda _: self._wake())
+        asking = heard_task(sender._send_produce_req(self._leader, given))
+        asking.add_done_callback(partial(self._asked, list(given.values())))
+
+    def _asked(self, batches: Sequence[MessageBatch], asking: "asyncio.Task[Any]") -> None:
+        """What is not answered when it has ended so never will be: by a bug of aiokafka's, or by `discard`."""
+        if asking.cancelled() or asking.exception() is not None:
+            for batch in batches:
+                batch.failure(KafkaError("its request has failed") if asking.cancelled() else asking.exception())
+        self._wake()
 
     def _told(self, again: MessageBatch, batch: Batch, verdict: "asyncio.Future[Any]") -> None:
         self._producer._message_accumulator._pending_batches.discard(again)
@@ -195,6 +210,13 @@ def encoded(
 def _text(text: str) -> bytes:
     data = text.encode()
     return len(data).to_bytes(2, "big") + data
+
+
+def _give_up(connection: AIOKafkaConnection) -> None:
+    """Close a connection whose broker reads nothing: what it has not taken by now it is not to find later."""
+    transport = connection._writer.transport
+    connection.close(CloseReason.CONNECTION_TIMEOUT)
+    transport.abort()
 
 
 class _Header(NamedTuple):

@@ -1,7 +1,6 @@
 """Throws aiokafka's producers away for good and hears what they fail with: by private names, as kafka_produce."""
 
 import asyncio
-import contextlib
 import inspect
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
@@ -86,23 +85,34 @@ async def discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> 
 
     Its own stop() waits for brokers that may never answer, and a stop() cut off leaves the sender running, which
     then delivers much later; a sender that died leaves its requests. So: stop under a timeout, cancel the sender and
-    every request of it, close the client.
+    every request of it, close the client, drop what its connections still hold.
     """
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(seconds):
-            await producer.stop()
+    await _within(seconds, producer.stop())
     running = [task for task in _tasks.get(producer._sender, ()) if not task.done()]  # noqa: SLF001
     for task in running:
         task.cancel()
     if running:
         await asyncio.wait(running, timeout=seconds)
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(seconds):
-            await producer.client.close()
+    await _within(seconds, producer.client.close())
+    for connection in producer.client._conns.values():  # noqa: SLF001
+        transport = connection._protocol._transport  # noqa: SLF001
+        if transport is not None:  # its broker reads nothing; what waits here would be read when it does again
+            transport.abort()
     # Whoever still waits for something of it is told.
     gone = KafkaError("this producer was discarded")
     producer._message_accumulator.fail_all(gone)  # noqa: SLF001
     producer._txn_manager.fatal_error(gone)  # noqa: SLF001
+
+
+async def _within(seconds: float, ending: Coroutine[Any, Any, None]) -> None:
+    """In a task of its own: a close() that was cut off cancels what the next one waits for, which then cancels us."""
+    task = asyncio.get_running_loop().create_task(ending)
+    _look_at(task)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+    await asyncio.wait([task], timeout=seconds)
 
 
 def is_fenced(producer: AIOKafkaProducer) -> bool:

@@ -9,8 +9,6 @@ from io import BytesIO
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -19,28 +17,10 @@ from hypothesis import strategies as st
 from deploy import kafka_produce
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
-from deploy.kafka_produce import encoded, send_at_once, taken
-from schemas import topics
-from schemas.records import Record
-from tests.contracts.kafka_harness import committed_records, fresh_topics
+from deploy.kafka_produce import encoded, taken
+from tests.contracts.kafka_harness import fresh_topics
 from tests.deploy.kafka_tasks import left_behind
-
-EVENTS = topics.EVENTS.name
-
-
-class Batch:
-    """A batch, and what it was told."""
-
-    def __init__(self, *numbers: int, partition: int = 0, size: int = 0) -> None:
-        self.records = [Record(EVENTS, partition, b"sid", b"%d" % number + b" " * size) for number in numbers]
-        self.outcome: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-
-    def tell(self, failure: BaseException | None) -> None:
-        self.outcome.set_result(failure)  # a second time raises
-
-
-def send(producer: AIOKafkaProducer, *batches: Batch) -> list[Batch]:
-    return send_at_once(producer, batches, Batch.tell)
+from tests.deploy.sent_at_once import Batch, connected_producer, connection_of, numbers, send, send_the_other_way
 
 
 @pytest_asyncio.fixture
@@ -52,26 +32,8 @@ async def clients(kafka_broker: Cluster) -> KafkaClients:
 
 @pytest_asyncio.fixture
 async def producer(clients: KafkaClients) -> AsyncIterator[AIOKafkaProducer]:
-    """Connected to its leader, with record 0 sent to partition 0."""
-    producer = await clients.producer()
-    await send_the_other_way(producer, 0)
-    yield producer
-    await clients.discard(producer)
-
-
-async def send_the_other_way(producer: AIOKafkaProducer, number: int, partition: int = 0) -> None:
-    await producer.send_and_wait(EVENTS, b"%d" % number, b"sid", partition=partition)
-
-
-def connection_of(producer: AIOKafkaProducer) -> AIOKafkaConnection:
-    leader = producer.client.cluster.leader_for_partition(TopicPartition(EVENTS, 0))
-    found = producer.client._conns[leader, ConnectionGroup.DEFAULT]
-    assert isinstance(found, AIOKafkaConnection)
-    return found
-
-
-async def numbers(clients: KafkaClients, partition: int = 0) -> list[int]:
-    return [int(record.value or b"") for record in await committed_records(clients, EVENTS, partition)]
+    async with connected_producer(clients) as producer:
+        yield producer
 
 
 async def test_batches_of_several_partitions_are_one_request_and_arrive_in_order(

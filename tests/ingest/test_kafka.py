@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -212,3 +213,27 @@ async def test_following_a_topic_goes_on_through_an_outage(kafka: KafkaHarness) 
         await changed.wait()
     assert seen == [1, 2]
     following.cancel()
+
+
+async def test_a_producer_whose_bytes_a_broker_does_not_take_is_replaced_and_they_never_arrive(
+    kafka: KafkaHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await kafka.door()
+    await log.append(event(0))
+    assert log._producer is not None
+    connections = list(log._producer.client._conns.values())
+    for connection in connections:
+        connection._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    monkeypatch.setattr(door, "STUCK_SECONDS", 0.1)
+    async with kafka.outage():
+        assert await outcomes(*background(log, event(1, size=800_000))) == ["LogUnavailable"]
+        monkeypatch.undo()
+        async with asyncio.timeout(20):
+            while any(connection._protocol._transport for connection in connections):  # noqa: ASYNC110  told nobody
+                await asyncio.sleep(0.05)
+    number = 2
+    async with asyncio.timeout(20):
+        while await outcomes(*background(log, event(number))) != ["durable"]:
+            number += 1
+    assert log.rebuilds == 1
+    assert await numbers(kafka.clients) == [0, number]
