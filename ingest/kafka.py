@@ -205,6 +205,8 @@ class KafkaLog:
         """By aiokafka's own way, which waits for a leader, a connection or an answer."""
         for batch in batches:
             queue = batch.queue
+            if batch not in queue.sent:  # given up with its producer while one before it waited; it has been told
+                continue
             given_up = self._producer is not producer
             if given_up:
                 queue.put_back(batch)
@@ -221,10 +223,11 @@ class KafkaLog:
         if failure is not None:
             self._failed(producer, batch, failure)
             return
-        self._waiting_bytes -= batch.size
-        batch.succeed()
         queue = batch.queue
-        queue.sent.discard(batch)
+        if batch in queue.sent:
+            queue.sent.discard(batch)
+            self._waiting_bytes -= batch.size
+        batch.succeed()
         if queue.sequence > self._sequence_limit:
             self._rebuild(producer)
         if queue.sendable():
@@ -268,7 +271,7 @@ class KafkaLog:
         while self._producer is None:
             try:
                 self._producer = await self._producers.producer()
-            except LogUnavailable as away:
+            except Exception as away:  # noqa: BLE001  whatever it is, who gives up here is a door no more
                 logger.warning("no producer yet: %s", away)
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, 1.0)

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from ingest import kafka
 from ingest.kafka import KafkaLog
-from schemas.records import Record
+from schemas.records import LogUnavailable, Record
 
 PARTITIONS = 3
 
@@ -107,3 +109,49 @@ async def test_while_a_partition_has_a_batch_under_way_its_next_one_fills() -> N
         gate.set_result(None)
         await asyncio.gather(first, waiting[0])
         assert [[record.value for record in batch] for _, batch in producers.sent] == [[b"1"], [b"2", b"3"]]
+
+
+class Hesitant:
+    """A producer that waits before it takes a batch, and is gone when the wait is over."""
+
+    def __init__(self) -> None:
+        self.reached, self.gone = asyncio.Event(), asyncio.Event()
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[None]":
+        self.reached.set()
+        await self.gone.wait()
+        raise AssertionError("stopped")
+
+
+async def test_what_was_told_while_it_waited_to_be_handed_over_is_not_sent_afterwards() -> None:
+    async with opened() as (log, producers):
+        hesitant: Any = Hesitant()
+        log._producer = hesitant
+        outcomes = [log.begin(record) for record in events(PARTITIONS)]
+        await hesitant.reached.wait()
+        log._rebuild(hesitant)
+        assert None not in await asyncio.gather(*outcomes)
+        assert log._waiting_bytes == 0
+        hesitant.gone.set()
+        while log._sending:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+        await log.begin(events(1)[0])
+        assert producers.sent == [(0, events(1))]
+        assert log._waiting_bytes == 0
+
+
+async def test_a_producer_that_cannot_be_opened_for_an_unknown_reason_is_opened_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened() as (log, producers):
+        reasons = iter([KeyError("no error of Kafka's"), LogUnavailable("away")])
+
+        async def producer() -> Any:
+            for reason in reasons:
+                raise reason
+            return producers
+
+        monkeypatch.setattr(producers, "producer", producer)
+        log._rebuild(log._producer)  # type: ignore[arg-type]
+        await log.append(events(1)[0])
+        assert producers.sent == [(0, events(1))]
