@@ -21,6 +21,7 @@ from deploy.kafka_settings import kafka_clients
 from schemas import topics
 from schemas.records import Record
 from tests.contracts.kafka_harness import fresh_topics
+from tests.deploy.sent_at_once import Batch, send
 from tests.e2e.players import event, now_ms, watched
 from tests.e2e.running import PATIENCE_SECONDS, environment, eventually, kill_after, request
 from tests.secure_broker import KEY_PASSWORD, PLAIN_PASSWORD, SCRAM_PASSWORD, SecureBroker, secure_broker
@@ -51,11 +52,15 @@ async def test_topics_door_lanes_and_readers_work_through_every_listener(
     assert await topic_admin.check(secured, PARTITIONS) == []
     async with door_log(secured) as door, lane_group(secured, f"{listener}-{mechanism}", "a") as group:
         await door.append(Record(EVENTS, 1, b"sid", b"in"))
+        assert door._producer is not None
+        batch = Batch(1, partition=1)
+        assert send(door._producer, batch) == []
+        assert await batch.outcome is None
         owned = await anext(aiter(group.assignments()))
         assert owned == {0, 1}
         lane = await group.open_lane(1)
         fetch = await lane.read(await lane.committed(), 10, PATIENCE_SECONDS)
-        assert [record.value for record in fetch.records] == [b"in"]
+        assert [record.value for record in fetch.records] == [b"in", b"1"]
         await lane.commit([Record(ROWS, 1, b"sid", b"out")], fetch.next_offset)
         await lane.close()
     reader = await kafka_reader(secured)
