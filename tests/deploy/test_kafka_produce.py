@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import random
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from io import BytesIO
 
@@ -155,6 +157,41 @@ async def test_a_batch_too_large_to_be_sent_costs_no_other(producer: AIOKafkaPro
     assert await other.outcome is None
     await send_the_other_way(producer, 4)
     assert await numbers(clients) == [0, 4]
+
+
+async def test_whatever_becomes_of_requests_and_answers_each_record_is_there_once_and_in_order(
+    producer: AIOKafkaProducer, clients: KafkaClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, acts = random.Random(7), Counter[str]()
+
+    def misread(answer: bytes) -> int:
+        act = chance.choice(("read", "read", "refused", "garbled"))
+        acts[act] += 1
+        return 0 if act == "refused" else taken(answer[:-20] if act == "garbled" else answer)
+
+    def hurt() -> None:
+        for connection in list(producer.client._conns.values()):
+            if connection._writer is not None:
+                chance.choice((connection.close, connection._writer.transport.abort))()
+
+    monkeypatch.setattr(kafka_produce, "taken", misread)
+    for number in range(1, 150):
+        if chance.random() < 0.2:
+            hurt()
+        batches = [Batch(number), Batch(number, partition=1)]
+        left = send(producer, *batches)
+        acts["left"] += len(left)
+        if chance.random() < 0.3:
+            await asyncio.sleep(chance.choice((0, 0, 0.001)))
+            hurt()
+        for batch in left:
+            await send_the_other_way(producer, number, batch.records[0].partition)
+            batch.tell(None)
+        async with asyncio.timeout(10):
+            assert [await batch.outcome for batch in batches] == [None, None]
+    assert min(acts[act] for act in ("read", "refused", "garbled", "left")) > 5
+    assert await numbers(clients) == list(range(150))
+    assert await numbers(clients, 1) == list(range(1, 150))
 
 
 partitions = st.dictionaries(st.integers(0, 2**31 - 1), st.binary(max_size=50), min_size=1, max_size=4)
