@@ -20,7 +20,7 @@ from deploy.broker.node import Layout, properties
 START_SECONDS = 120
 STOP_SECONDS = 20
 QUICK_TO_START = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-QUICK_TO_RUN = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC")
+QUICK_TO_RUN = ("-Xms1400m", "-Xmx1400m", "-Xmn1g", "-XX:+UseSerialGC")
 """For figures: after a minute of load its code is compiled like that of a broker that has run for a day."""
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"

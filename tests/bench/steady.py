@@ -3,17 +3,21 @@
 Idle: its CPU time over wall time. Then sessions ping in turn, half as many events a second as `.bench/worker.jsonl` has
 for the wide shape (`--load` says another number), and some start. Latency: from the broker's acknowledgement of a
 sessionStart to its row before a reader of committed records; a session's first event waits in no window. What starts in
-the first minute is not counted: so long the broker compiles its code, on the core it shares with the load, and answers
-ten times later than after it. How busy that core was stands beside the figures: near 100 %, they are the machine's.
+the first two minutes is not counted: so long the broker compiles its code, on whatever core is free, and answers ten
+times later than after it. Then it shares one with the load. How busy that core was stands beside the figures: near
+100 %, they are the machine's.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -28,12 +32,14 @@ from schemas import topics
 from schemas.codec import encode_envelope
 from schemas.events import Envelope
 from tests.bench.figures import BENCH, figure, goal, write
-from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, compiled_form, environment, worker_command
+from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, compiled_form, environment, pin, worker_command
 
 PARTITIONS = 12
 PINGING = 20_000
+BURST_SECONDS = 0.01
 LINGER_MS = 10  # as full as a busy door's batches
-SETTLE_SECONDS = 60
+SETTLE_SECONDS = 120
+EVERY_CORE = list(range(os.cpu_count() or 1))
 GOALS = {"worker.idle": 1, "worker.row.p50": 100, "worker.row.p99": 300}
 PING = (
     b'{"v":1,"sid":"%b","receivedAt":%d,"source":"collection","peer":"203.0.113.0",'
@@ -106,8 +112,8 @@ class Load:
         now = int(time.time() * 1000)
         self._send(sid, PING % (sid.encode(), now, now % 100_000, now), None)
 
-    def poll(self) -> None:
-        self._producer.poll(0)
+    def poll(self, seconds: float = 0) -> None:
+        self._producer.poll(seconds)
 
     def close(self) -> None:
         self._producer.flush(5)
@@ -150,30 +156,56 @@ def warm_up(load: Load, rows: Consumer) -> None:
         raise RuntimeError(f"only {seen} of {PINGING} sessions were told of")
 
 
-def latencies(load: Load, rows: Consumer, given: argparse.Namespace, per_second: int) -> list[float]:
-    """Milliseconds from acknowledgement to row, one for each session that started after the first seconds."""
-    taken: list[float] = []
-    late: set[str] = set()
+@contextmanager
+def again_and_again(step: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile a thread waits for what comes: the load then wakes a hundred times a second, and moments are exact."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.is_set():
+            step()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def latencies(
+    load: Load, rows: Consumer, given: argparse.Namespace, per_second: int, settled: Callable[[], None]
+) -> list[float]:
+    """Milliseconds from acknowledgement to row, one for each session that started after `settled` was called."""
+    told: dict[str, float] = {}
+
+    def look() -> None:
+        message = rows.poll(0.2)
+        if message is not None and message.error() is None:
+            told[message.key().decode()] = time.monotonic()
+
+    late: list[str] = []
     began, starts, pings = time.monotonic(), 0, 0
-    total = int(given.rate * given.seconds)
-    while len(taken) < total and (passed := time.monotonic() - began) < SETTLE_SECONDS + given.seconds + 20:
-        for _ in range(min(int(passed * given.rate) - starts, total + SETTLE_SECONDS * given.rate - starts)):
-            sid = load.start(counted=True)
-            if starts >= SETTLE_SECONDS * given.rate:
-                late.add(sid)
-            starts += 1
-        if passed < SETTLE_SECONDS + given.seconds:
+    first, total = SETTLE_SECONDS * given.rate, int(given.rate * given.seconds)
+    with again_and_again(look), again_and_again(lambda: load.poll(0.2)):
+        while starts < first + total:
+            passed = time.monotonic() - began
+            for _ in range(min(int(passed * given.rate), first + total) - starts):
+                if starts == first:
+                    settled()
+                sid = load.start(counted=True)
+                if starts >= first:
+                    late.append(sid)
+                starts += 1
             for _ in range(min(int(passed * per_second) - pings, 1000)):
                 load.ping()
                 pings += 1
-        load.poll()
-        for message in rows.consume(500, 0.002):
-            sid = message.key().decode()
-            if sid in late:
-                known = load.acknowledged.get(sid)
-                taken.append(0.0 if known is None else (time.monotonic() - known) * 1000)
+            time.sleep(BURST_SECONDS)
+        while not told.keys() >= set(late) and time.monotonic() - began < SETTLE_SECONDS + given.seconds + 20:
+            time.sleep(0.1)
     print(f"{pings / (SETTLE_SECONDS + given.seconds):,.0f} events a second beside {given.rate} starts", flush=True)
-    return taken
+    return [max(0.0, told[sid] - load.acknowledged[sid]) * 1000 for sid in late if sid in told]
 
 
 def half_load() -> int:
@@ -186,10 +218,13 @@ def half_load() -> int:
 
 
 class Shares:
-    """What each process takes of a core, since this was made, in per cent."""
+    """What each process takes of a core, since `begin`, in per cent."""
 
     def __init__(self, *processes: psutil.Process) -> None:
         self._processes = processes
+        self.begin()
+
+    def begin(self) -> None:
         self._began, self._before = time.monotonic(), self._taken()
 
     def now(self) -> list[float]:
@@ -207,8 +242,14 @@ def rows_under_load(cluster: Cluster, worker: psutil.Process, given: argparse.Na
     pid = cluster.pid(1)
     assert pid is not None
     shares = Shares(worker, psutil.Process(pid), psutil.Process())
+    pin(pid, EVERY_CORE)
+
+    def settled() -> None:
+        pin(pid, BROKER_CORE)
+        shares.begin()
+
     per_second = given.load or half_load()
-    taken = latencies(load, rows, given, per_second)
+    taken = latencies(load, rows, given, per_second, settled)
     worker_share, broker_share, own_share = shares.now()
     load.close()
     rows.close()

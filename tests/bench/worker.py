@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -86,13 +86,20 @@ def broker(home: Path, jvm: tuple[str, ...] = QUICK_TO_START) -> Iterator[Cluste
     cluster.start()
     pid = cluster.pid(1)
     assert pid is not None
-    for thread in psutil.Process(pid).threads():
-        os.sched_setaffinity(thread.id, BROKER_CORE)
-    psutil.Process(pid).cpu_affinity(BROKER_CORE)
+    pin(pid, BROKER_CORE)
     try:
         yield cluster
     finally:
         cluster.stop()
+
+
+def pin(pid: int, cores: list[int]) -> None:
+    """A process with every thread it has."""
+    process = psutil.Process(pid)
+    for thread in process.threads():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread.id, cores)
+    process.cpu_affinity(cores)
 
 
 def fill(bootstrap: str, shape: Shape) -> None:
