@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -45,10 +45,24 @@ def settings(topic: Topic, replication: int) -> dict[str, str]:
     }
 
 
-async def create(clients: KafkaClients, partitions: int, replication: int) -> list[str]:
-    """Make the topics that do not exist yet; their names. TopicsUnfit, LogUnavailable."""
+class Made(NamedTuple):
+    """What `create` has made, and how: partitions of each topic, copies of each partition."""
+
+    names: list[str]
+    partitions: int
+    replication: int
+
+
+async def create(clients: KafkaClients, partitions: int | None = None, replication: int | None = None) -> Made:
+    """Make the topics that do not exist yet. TopicsUnfit, LogUnavailable.
+
+    Where the events have their topic already (a release brings new ones), the rest is made like it; other numbers
+    than its own are refused, as a session's records must lie on the same partition of every topic.
+    """
     admin = await patiently(clients.admin)
     try:
+        there = [one for one in await _patiently(admin.describe_topics) if one["topic"] == topics.EVENTS.name]
+        partitions, replication = _like(there, partitions, replication)
         wanted = [NewTopic(t.name, partitions, replication, topic_configs=settings(t, replication)) for t in topics.ALL]
         answer = await admin.create_topics(wanted, timeout_ms=30_000)
     except KafkaError as failure:
@@ -64,7 +78,19 @@ async def create(clients: KafkaClients, partitions: int, replication: int) -> li
             refused.append(f"{name}: {message[0] if message and message[0] else error.__name__}")
     if refused:
         raise TopicsUnfit("; ".join(refused))
-    return made
+    return Made(made, partitions, replication)
+
+
+def _like(there: list[dict[str, Any]], partitions: int | None, replication: int | None) -> tuple[int, int]:
+    """Partitions and copies as asked for, or as the topic of the events has them. TopicsUnfit when both differ."""
+    if not there or not (found := there[0]["partitions"]):
+        return partitions or topics.DEFAULT_PARTITIONS, replication or 1
+    if partitions not in (None, len(found)):
+        raise TopicsUnfit(
+            f"{topics.EVENTS.name} has {len(found)} partitions, not {partitions}: all topics must have as many, and "
+            "they stay as they were made; leave the number out"
+        )
+    return len(found), replication or min(len(partition["replicas"]) for partition in found)
 
 
 async def check(clients: KafkaClients, partitions: int | None = None) -> list[str]:

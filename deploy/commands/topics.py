@@ -2,7 +2,7 @@
 
 `create` makes those that do not exist, with their settings, and leaves the others alone. `check` prints one line for
 each difference and exits with status 1 when there is one. All topics have the same number of partitions (PARTITIONS,
-12 unless set), fixed when they are made.
+12 unless set), fixed when the first is made: later ones get as many partitions and copies as the events have.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SETTINGS: Final = (*settings.KAFKA, "PARTITIONS")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("create", "check"))
-    parser.add_argument("--replication", type=int, default=1, metavar="N", help="copies of each partition (create)")
+    parser.add_argument("--replication", type=int, metavar="N", help="copies of each partition (create; 1)")
 
 
 def execute(arguments: argparse.Namespace, settings_given: Settings) -> int | None:
@@ -31,13 +31,12 @@ def execute(arguments: argparse.Namespace, settings_given: Settings) -> int | No
     try:
         if arguments.action == "check":
             return _say(loop.run(topic_admin.check(clients, settings_given.partitions)))
-        partitions = settings_given.partitions or topics.DEFAULT_PARTITIONS
-        made = loop.run(topic_admin.create(clients, partitions, arguments.replication))
+        made = loop.run(topic_admin.create(clients, settings_given.partitions, arguments.replication))
     except (LogUnavailable, topic_admin.TopicsUnfit) as failure:
         raise Failure(str(failure)) from failure
-    for name in made:
-        print(f"made {name}: {partitions} partitions, {arguments.replication} of each")
-    kept = len(topics.ALL) - len(made)
+    for name in made.names:
+        print(f"made {name}: {made.partitions} partitions, {made.replication} of each")
+    kept = len(topics.ALL) - len(made.names)
     if kept:
         print(f"{kept} existed already: `mediabeat topics check` compares them")
     return None

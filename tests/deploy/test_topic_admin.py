@@ -22,8 +22,22 @@ async def clients(kafka_broker: Cluster) -> KafkaClients:
 
 async def test_what_is_made_is_what_is_checked_and_making_again_changes_nothing(clients: KafkaClients) -> None:
     assert await topic_admin.check(clients) == []
-    assert await topic_admin.create(clients, 3, 1) == []
+    assert (await topic_admin.create(clients, 3, 1)).names == []
     assert await topic_admin.partitions_of_all(clients) == 3
+
+
+async def test_a_topic_that_a_release_brings_gets_as_many_partitions_as_the_events_have(clients: KafkaClients) -> None:
+    admin = await clients.admin()
+    await admin.delete_topics([topics.MINUTES.name])
+    await admin.close()
+    await differences(clients, 1)
+    assert await topic_admin.create(clients) == topic_admin.Made([topics.MINUTES.name], 3, 1)
+    await differences(clients, 0)
+
+
+async def test_another_number_of_partitions_than_the_events_have_is_refused(clients: KafkaClients) -> None:
+    with pytest.raises(topic_admin.TopicsUnfit, match=r"events\.v1 has 3 partitions, not 12"):
+        await topic_admin.create(clients, 12)
 
 
 async def test_each_difference_is_named(clients: KafkaClients) -> None:
