@@ -37,6 +37,7 @@ from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, compiled_form, 
 PARTITIONS = 12
 PINGING = 20_000
 BURST_SECONDS = 0.01
+HEARTBEAT_SECONDS = 30
 LINGER_MS = 10  # as full as a busy door's batches
 SETTLE_SECONDS = 120
 EVERY_CORE = list(range(os.cpu_count() or 1))
@@ -143,12 +144,14 @@ def reader(cluster: Cluster) -> Consumer:
 
 
 def warm_up(load: Load, rows: Consumer) -> None:
-    """Start the sessions that will ping, and wait until the worker has told of all."""
-    deadline, seen = time.monotonic() + 120, 0
-    for number in range(PINGING):
-        load.start(counted=False)
-        if number % 500 == 0:
-            load.poll()
+    """Start the sessions that will ping, spread over a heartbeat's interval as an audience is; wait for their rows."""
+    began, seen, started = time.monotonic(), 0, 0
+    while started < PINGING:
+        for _ in range(min(int((time.monotonic() - began) / HEARTBEAT_SECONDS * PINGING), PINGING) - started):
+            load.start(counted=False)
+            started += 1
+        load.poll(BURST_SECONDS)
+    deadline = time.monotonic() + 120
     while seen < PINGING and time.monotonic() < deadline:
         load.poll()
         seen += len(rows.consume(5000, 0.05))
