@@ -20,45 +20,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 
 import orjson
 import psutil
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from deploy.broker.cluster import QUICK_TO_RUN, Cluster
-from ingest.session_id import SessionKeys
 from schemas import topics
-from schemas.codec import encode_envelope
-from schemas.events import Envelope
 from tests.bench.figures import BENCH, figure, goal, write
+from tests.bench.steady_load import PARTITIONS, Load
 from tests.bench.worker import BROKER_CORE, WORKER_CORE, broker, compiled_form, environment, pin, worker_command
 
-PARTITIONS = 12
 PINGING = 20_000
 BURST_SECONDS = 0.01
 HEARTBEAT_SECONDS = 30
-LINGER_MS = 10  # as full as a busy door's batches
 SETTLE_SECONDS = 120
 EVERY_CORE = list(range(os.cpu_count() or 1))
 GOALS = {"worker.idle": 1, "worker.row.p50": 100, "worker.row.p99": 300}
-PING = (
-    b'{"v":1,"sid":"%b","receivedAt":%d,"source":"collection","peer":"203.0.113.0",'
-    b'"event":{"eventType":"ping","playerTime":{"playhead":%d,"ts":%d}}}'
-)
-START = {
-    "eventType": "sessionStart",
-    "params": {
-        "media.id": "episode-1",
-        "media.length": 3600,
-        "media.contentType": "vod",
-        "media.channel": "channel one",
-        "media.playerName": "bench player",
-        "analytics.trackingServer": "metrics.example",
-        "analytics.reportSuite": "suite",
-        "visitor.marketingCloudOrgId": "0123456789ABCDEF01234567@AdobeOrg",
-    },
-}
 
 
 def ready(admin: str, timeout_seconds: float = 60) -> None:
@@ -78,59 +56,6 @@ def idle(process: psutil.Process, seconds: float) -> float:
     before, began = sum(process.cpu_times()[:2]), time.monotonic()
     time.sleep(seconds)
     return 100 * (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
-
-
-class Load:
-    """Events for the worker: sessions that start at a rate, and those started first that ping in turn at another."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self.acknowledged: dict[str, float] = {}
-        self._keys = SessionKeys([b"a secret of the bench, 32 bytes or more"])
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "acks": "all",
-                "linger.ms": LINGER_MS,
-                "queue.buffering.max.messages": 500_000,
-            }
-        )
-        self._sids: list[str] = []
-        self._pings = 0
-
-    def start(self, *, counted: bool) -> str:
-        now = int(time.time() * 1000)
-        sid = self._keys.mint(now)
-        event = orjson.dumps(START | {"playerTime": {"playhead": 0, "ts": now}})
-        value = encode_envelope(Envelope(sid, now, "collection", None, None, event))
-        self._send(sid, value, self._told if counted else None)
-        if not counted:
-            self._sids.append(sid)
-        return sid
-
-    def ping(self) -> None:
-        sid = self._sids[self._pings % len(self._sids)]
-        self._pings += 1
-        now = int(time.time() * 1000)
-        self._send(sid, PING % (sid.encode(), now, now % 100_000, now), None)
-
-    def poll(self, seconds: float = 0) -> None:
-        self._producer.poll(seconds)
-
-    def close(self) -> None:
-        self._producer.flush(5)
-
-    def _send(self, sid: str, value: bytes, told: Callable[[Any, Any], None] | None) -> None:
-        place = topics.partition_of(sid, PARTITIONS)
-        while True:
-            try:
-                self._producer.produce(topics.EVENTS.name, value, sid, partition=place, on_delivery=told)
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
-
-    def _told(self, _: Any, message: Any) -> None:
-        self.acknowledged[message.key().decode()] = time.monotonic()
 
 
 def reader(cluster: Cluster) -> Consumer:
@@ -205,10 +130,15 @@ def latencies(
                 load.ping()
                 pings += 1
             time.sleep(BURST_SECONDS)
-        while not told.keys() >= set(late) and time.monotonic() - began < SETTLE_SECONDS + given.seconds + 20:
+        while (
+            not (told.keys() >= set(late) <= load.acknowledged.keys())
+            and time.monotonic() - began < SETTLE_SECONDS + given.seconds + 20
+        ):
             time.sleep(0.1)
     print(f"{pings / (SETTLE_SECONDS + given.seconds):,.0f} events a second beside {given.rate} starts", flush=True)
-    return [max(0.0, told[sid] - load.acknowledged[sid]) * 1000 for sid in late if sid in told]
+    return [
+        max(0.0, told[sid] - load.acknowledged[sid]) * 1000 for sid in late if sid in told and sid in load.acknowledged
+    ]
 
 
 def half_load() -> int:
