@@ -56,8 +56,8 @@ class Made(NamedTuple):
 async def create(clients: KafkaClients, partitions: int | None = None, replication: int | None = None) -> Made:
     """Make the topics that do not exist yet. TopicsUnfit, LogUnavailable.
 
-    Where the events have their topic already (a release brings new ones), the rest is made like it; other numbers
-    than its own are refused, as a session's records must lie on the same partition of every topic.
+    Where the events have their topic already (a release brings new ones), the rest is made like it; another number
+    of partitions is refused, as a session's records must lie on the same partition of every topic.
     """
     admin = await patiently(clients.admin)
     try:
@@ -82,7 +82,7 @@ async def create(clients: KafkaClients, partitions: int | None = None, replicati
 
 
 def _like(there: list[dict[str, Any]], partitions: int | None, replication: int | None) -> tuple[int, int]:
-    """Partitions and copies as asked for, or as the topic of the events has them. TopicsUnfit when both differ."""
+    """Partitions and copies: as the events have them, else as asked for. TopicsUnfit: other partitions than theirs."""
     if not there or not (found := there[0]["partitions"]):
         return partitions or topics.DEFAULT_PARTITIONS, replication or 1
     if partitions not in (None, len(found)):

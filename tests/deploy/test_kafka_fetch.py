@@ -17,16 +17,8 @@ from deploy.kafka_cursor import Cursor
 from deploy.kafka_fetch import Tail
 from schemas import topics
 from schemas.records import LogUnavailable, OffsetOutOfRange, StoredRecord
-from tests.contracts.kafka_harness import fresh_topics
 
 ROWS = topics.SESSION_CLOSE.name
-
-
-@pytest_asyncio.fixture
-async def clients(kafka_broker: Cluster) -> KafkaClients:
-    clients = KafkaClients(kafka_broker.bootstrap)
-    await fresh_topics(clients, 2)
-    return clients
 
 
 @pytest_asyncio.fixture

@@ -5,11 +5,9 @@ import gc
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.structs import TopicPartition
@@ -20,22 +18,8 @@ from deploy import kafka_produce
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_produce import encoded, taken
-from tests.contracts.kafka_harness import fresh_topics
 from tests.deploy.kafka_tasks import left_behind
-from tests.deploy.sent_at_once import Batch, connected_producer, connection_of, numbers, send, send_the_other_way
-
-
-@pytest_asyncio.fixture
-async def clients(kafka_broker: Cluster) -> KafkaClients:
-    clients = KafkaClients(kafka_broker.bootstrap)
-    await fresh_topics(clients, 2)
-    return clients
-
-
-@pytest_asyncio.fixture
-async def producer(clients: KafkaClients) -> AsyncIterator[AIOKafkaProducer]:
-    async with connected_producer(clients) as producer:
-        yield producer
+from tests.deploy.sent_at_once import Batch, connection_of, numbers, send, send_the_other_way
 
 
 async def test_batches_of_several_partitions_are_one_request_and_arrive_in_order(

@@ -4,11 +4,9 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.conn import CloseReason
 from aiokafka.errors import (
@@ -23,7 +21,7 @@ from aiokafka.structs import TopicPartition
 from deploy import kafka_produce
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
-from tests.contracts.kafka_harness import fresh_topics, set_topic
+from tests.contracts.kafka_harness import set_topic
 from tests.deploy.kafka_tasks import left_behind
 from tests.deploy.sent_at_once import (
     EVENTS,
@@ -36,31 +34,6 @@ from tests.deploy.sent_at_once import (
 )
 
 TP = TopicPartition(EVENTS, 0)
-
-
-@pytest_asyncio.fixture
-async def clients(kafka_broker: Cluster) -> KafkaClients:
-    clients = KafkaClients(kafka_broker.bootstrap)
-    await fresh_topics(clients, 2)
-    return clients
-
-
-@pytest_asyncio.fixture
-async def producer(clients: KafkaClients) -> AsyncIterator[AIOKafkaProducer]:
-    async with connected_producer(clients) as producer:
-        yield producer
-
-
-@pytest_asyncio.fixture
-async def reported() -> list[str]:
-    """What asyncio says of failures that nobody has looked at."""
-    messages: list[str] = []
-
-    def note(_: object, context: dict[str, object]) -> None:
-        messages.append(str(context["message"]))
-
-    asyncio.get_running_loop().set_exception_handler(note)
-    return messages
 
 
 async def told(*batches: Batch) -> list[BaseException | None]:

@@ -35,18 +35,6 @@ async def clients(kafka_broker: Cluster) -> KafkaClients:
     return clients
 
 
-@pytest_asyncio.fixture
-async def reported() -> list[str]:
-    """What asyncio says of failures that nobody has looked at."""
-    messages: list[str] = []
-
-    def note(_: object, context: dict[str, object]) -> None:
-        messages.append(str(context["message"]))
-
-    asyncio.get_running_loop().set_exception_handler(note)
-    return messages
-
-
 async def all_told() -> None:
     """Run every callback, and collect what is held by nobody."""
     for _ in range(3):
