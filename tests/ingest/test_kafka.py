@@ -180,7 +180,8 @@ async def test_a_wedged_producer_is_given_up(kafka: KafkaHarness, monkeypatch: p
     async def never(*_: object, **__: object) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().create_future()
 
-    wedged.send_batch = never  # and it has no connection yet, so this is its way
+    wedged.send_batch = never
+    wedged._sender._in_flight.add(1)  # connected to its leader or not, it has no other way
     assert await outcomes(*background(log, event(1))) == ["LogUnavailable"]
     await log.append(event(2))
     assert log._producer is not wedged
