@@ -184,6 +184,8 @@ class Door:
             problem, response = dialect.refuse(error)
             status = problem.status
             self._copy_to_rejects(request, problem, dialect.place(request))
+            # Its frames hold the request, and the request or this frame holds it: only the collector would free them.
+            error.__traceback__ = None
         finally:
             self.admission.leave(request.get(HELD, 0))
             self.counts.request_over(dialect.name(request), status)

@@ -71,3 +71,30 @@ async def test_a_door_holds_nothing_of_requests_that_are_over(way):
     early, late = counted[1], counted[-1]  # the first round fills what is bounded: caches, known heads and shapes
     grown = {name: late[name] - early[name] for name in late if late[name] - early[name] >= CONNECTIONS}
     assert grown == {}
+
+
+REFUSALS = {
+    "a session unknown": (404, request("POST", f"/api/v1/sessions/{'0' * 64}/events", event("ping"))),
+    "a body too large": (413, request("POST", "/api/v1/sessions", b"x" * 100_000)),
+    "a body broken off by its compression": (
+        400,
+        request("POST", "/api/v1/sessions", b"x", {"Content-Encoding": "gzip"}),
+    ),
+    "a document against its schema": (400, request("POST", "/api/v1/sessions", b"{}")),
+}
+
+
+@pytest.mark.parametrize("way", ["short", "ordinary"])
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_flood_of_refusals_leaves_the_collector_nothing_to_find(way, refusal):
+    status, data = REFUSALS[refusal]
+    async with open_door(way=way) as door, door.connect() as client:
+        assert (await client.ask(data)).status == status
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                assert (await client.ask(data)).status == status
+            assert gc.collect() < 20  # objects: a single one of each would be as many
+        finally:
+            gc.enable()

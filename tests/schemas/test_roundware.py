@@ -29,6 +29,7 @@ DOCUMENTS = st.one_of(
         TEXTS,
         tags=st.lists(NUMBERS).map(tuple),
         latitude=st.none() | st.floats(-90, 90),
+        longitude=st.none() | st.floats(-180, 180),
     ),
     st.builds(Listen, *OF_A_SESSION, NUMBERS, TEXTS, TEXTS, st.none() | st.just("1.001"), st.integers(0, 9)),
     st.builds(ListenChange, *OF_A_SESSION, NUMBERS, TEXTS, st.none() | st.just("2")),

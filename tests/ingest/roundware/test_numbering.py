@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.roundware.numbering import BLOCK_SECONDS, Numbering
@@ -149,7 +149,7 @@ async def test_a_claim_that_came_too_late_does_not_hide_what_others_have_claimed
     assert newest.until == claimed.until
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.roundware import packed
@@ -11,7 +11,7 @@ from tests.processors.partition import FAR
 from tests.processors.roundware.listening import VALID, Rounds, seconds
 from tests.processors.roundware.streams import Step, post, steps
 
-ample = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ample = settings(max_examples=60)
 END = 100_000  # seconds; the longest stream and its last visit's idle limit lie before it
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.session import packed, reading
@@ -82,7 +82,7 @@ def greedy_stream(draw: Any) -> list[Event]:
     return events
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(greedy_stream())
 def test_no_stream_of_64_kib_events_makes_a_record_too_large(events: list[Event]) -> None:
     Drive().fold(*events).expire()  # Drive holds every row and every state record against its limit

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.session.rules import Rules
@@ -11,7 +11,7 @@ from schemas.reports import CloseReason, RowKind
 from tests.processors.session.drive import BASE, SID, Drive, Numbers, drive
 from tests.processors.session.streams import realistic, wild
 
-EXAMPLES = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=70)
 LAST = {EventType.SESSION_COMPLETE, EventType.SESSION_END}
 TIMES = ("contentMs", "mediaMs", "adMs", "pauseMs", "bufferMs", "stallMs", "startingMs", "breakGapMs")
 

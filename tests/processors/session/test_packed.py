@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.session import packed
@@ -39,7 +39,7 @@ def attributes(session: Session) -> dict[str, object]:
     return told
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.one_of(realistic(), wild()))
 def test_unpacking_gives_back_every_attribute(events: list[Event]) -> None:
     told = Drive(packing=False)
