@@ -19,6 +19,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from deploy.kafka_produce import Batch, send_at_once
 from deploy.kafka_producer import STOP_SECONDS, discard, filled, fitting, hear, is_fenced
 from deploy.kafka_refusal import why
+from deploy.kafka_transaction import learn, transact
+from processors.kafka_lane import Origin
 from schemas import topics
 from schemas.records import LogUnavailable, Record
 
@@ -77,6 +79,8 @@ class KafkaClients:
     security: Security = Security()
     name: str = "mediabeat"
     host: str = field(default_factory=socket.gethostname)
+    two_steps: bool = True
+    """Whether transactions are written in two steps where the brokers know how."""
 
     @property
     def member_name(self) -> str:
@@ -101,8 +105,13 @@ class KafkaClients:
         hear(producer)
         # All topics' leaders in one answer, and before the first record: else each topic's first use asks for its own.
         producer.client.set_topics([topic.name for topic in topics.ALL])
-        await self._started(producer.start(), lambda: discard(producer))
+        await self._started(self._start(producer, transactional_id), lambda: discard(producer))
         return producer
+
+    async def _start(self, producer: AIOKafkaProducer, transactional_id: str | None) -> None:
+        await producer.start()
+        if transactional_id is not None and self.two_steps:
+            await learn(producer)
 
     async def admin(self) -> AIOKafkaAdminClient:
         """To make and describe topics."""
@@ -130,6 +139,12 @@ class KafkaClients:
     def fitting(self, producer: AIOKafkaProducer, records: Sequence[Record], first: int) -> tuple[BatchBuilder, int]:
         """A batch of as many of these as fit, as the function of this name makes it."""
         return fitting(producer, records, first)
+
+    async def transact(
+        self, producer: AIOKafkaProducer, records: Sequence[Record], origin: Origin, next_offset: int
+    ) -> bool:
+        """A whole transaction, as the function of this name writes it."""
+        return await transact(producer, records, origin, next_offset)
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Whether a successor has been seen."""

@@ -70,6 +70,7 @@ class Settings:
     log_level: LogLevel
     kafka_security_protocol: SecurityProtocol
     kafka_sasl_mechanism: SaslMechanism | None
+    kafka_transactions: Literal["auto", "classic"]
     kafka_sasl_username: str | None
     kafka_sasl_password: str | None
     kafka_ssl_cafile: Path | None
@@ -198,6 +199,7 @@ SETTINGS: Final = (
         None,
         "how we prove to Kafka who we are",
     ),
+    _plain("KAFKA_TRANSACTIONS", choice("auto", "classic"), "auto", "auto: in two steps where the brokers know how"),
     _plain("KAFKA_SASL_USERNAME", TEXT, None, "name at Kafka"),
     _plain("KAFKA_SASL_PASSWORD", TEXT, None, "password at Kafka", is_secret=True),
     _plain("KAFKA_SSL_CAFILE", FILE, None, "certificates that Kafka's are checked with; without it the system's"),

@@ -39,6 +39,15 @@ class Producers(Protocol):
         """A batch for `producer.send_batch` of as many records as fit, from `first` on, and where the next begins."""
         ...
 
+    async def transact(
+        self, producer: AIOKafkaProducer, records: Sequence[Record], origin: "Origin", next_offset: int
+    ) -> bool:
+        """The records and the origin's offset, committed together, in the fewest requests. Not if it raises.
+
+        False, and nothing done: the brokers do not know how, and the producer's own calls must do it.
+        """
+        ...
+
     async def discard(self, producer: AIOKafkaProducer) -> None:
         """Nothing of it is delivered after this returns. Never raises."""
         ...
@@ -187,6 +196,8 @@ class KafkaLane:
         return producer
 
     async def _transaction(self, producer: AIOKafkaProducer, records: Sequence[Record], next_offset: int) -> None:
+        if await self._producers.transact(producer, records, self._origin, next_offset):
+            return
         by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
             by_partition[record[:2]].append(record)  # to make a TopicPartition of each costs as much as to send it

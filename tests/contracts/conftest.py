@@ -13,6 +13,7 @@ LOGS = {
     "embedded": "tests.contracts.embedded_harness:open_harness",
     "embedded-with-kafka-vices": "tests.contracts.embedded_harness:open_harness_with_vices",
     "kafka": "tests.contracts.kafka_harness:open_harness",
+    "kafka-classic": "tests.contracts.kafka_harness:open_classic_harness",
 }
 
 

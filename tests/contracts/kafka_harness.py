@@ -5,6 +5,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 from aiokafka.admin import RecordsToDelete
@@ -25,8 +26,8 @@ from tests.contracts.harness import PARTITIONS
 
 
 class KafkaHarness:
-    def __init__(self, cluster: Cluster, closing: AsyncExitStack) -> None:
-        self.clients = KafkaClients(cluster.bootstrap)
+    def __init__(self, cluster: Cluster, closing: AsyncExitStack, *, two_steps: bool = True) -> None:
+        self.clients = KafkaClients(cluster.bootstrap, two_steps=two_steps)
         self.group_name = f"group-{uuid.uuid4().hex[:8]}"
         self._cluster = cluster
         self._closing = closing
@@ -58,12 +59,16 @@ class KafkaHarness:
 
 
 @asynccontextmanager
-async def open_harness(request: pytest.FixtureRequest) -> AsyncIterator[KafkaHarness]:
+async def open_harness(request: pytest.FixtureRequest, *, two_steps: bool = True) -> AsyncIterator[KafkaHarness]:
     cluster: Cluster = request.getfixturevalue("kafka_broker")
     async with AsyncExitStack() as closing:
-        harness = KafkaHarness(cluster, closing)
+        harness = KafkaHarness(cluster, closing, two_steps=two_steps)
         await fresh_topics(harness.clients, PARTITIONS)
         yield harness
+
+
+open_classic_harness = partial(open_harness, two_steps=False)
+"""Lanes write their transactions as to brokers before `transaction.version` 2."""
 
 
 async def fresh_topics(clients: KafkaClients, partitions: int) -> None:

@@ -22,10 +22,19 @@ ROWS = topics.SESSION_CLOSE.name
 STATE = topics.STATE.name
 
 
+@pytest.fixture
+def two_steps() -> bool:
+    """How transactions are written; a test may be told both ways."""
+    return True
+
+
+both_ways = pytest.mark.parametrize("two_steps", [True, False], ids=["two-steps", "classic"])
+
+
 @pytest_asyncio.fixture
-async def kafka(kafka_broker: Cluster) -> AsyncIterator[KafkaHarness]:
+async def kafka(kafka_broker: Cluster, two_steps: bool) -> AsyncIterator[KafkaHarness]:
     async with AsyncExitStack() as closing:
-        harness = KafkaHarness(kafka_broker, closing)
+        harness = KafkaHarness(kafka_broker, closing, two_steps=two_steps)
         await fresh_topics(harness.clients, PARTITIONS)
         yield harness
 
@@ -64,6 +73,7 @@ async def first_assignment(group: KafkaLaneGroup) -> frozenset[int]:
     raise AssertionError("the group closed")
 
 
+@both_ways
 async def test_a_commit_holds_rows_state_and_offset(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     assert await first_assignment(group) == {0, 1, 2}
@@ -76,6 +86,7 @@ async def test_a_commit_holds_rows_state_and_offset(kafka: KafkaHarness) -> None
     await holds(kafka.clients, b"1", b"2")
 
 
+@both_ways
 async def test_a_lane_is_fenced_when_a_successor_opens_it(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     async with opened(group) as zombie:
@@ -88,6 +99,7 @@ async def test_a_lane_is_fenced_when_a_successor_opens_it(kafka: KafkaHarness) -
     await holds(kafka.clients, b"1", b"3")
 
 
+@both_ways
 async def test_an_open_transaction_of_a_predecessor_is_aborted_before_its_offset_is_read(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     async with opened(group) as predecessor:
@@ -102,6 +114,7 @@ async def test_an_open_transaction_of_a_predecessor_is_aborted_before_its_offset
     await holds(kafka.clients, b"1", b"2")
 
 
+@both_ways
 async def test_a_record_the_broker_refuses_takes_its_whole_transaction_with_it(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     async with opened(group) as lane:
@@ -119,6 +132,7 @@ async def test_a_record_the_broker_refuses_takes_its_whole_transaction_with_it(k
     await holds(kafka.clients, topic=STATE)
 
 
+@pytest.mark.parametrize("two_steps", [False])  # in two steps each transaction begins to count anew
 async def test_a_producer_is_rotated_before_its_sequence_is_used_up(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     async with opened(group) as lane:
@@ -132,6 +146,7 @@ async def test_a_producer_is_rotated_before_its_sequence_is_used_up(kafka: Kafka
     await holds(kafka.clients, *(b"%d" % (number // 3) for number in range(36)))
 
 
+@both_ways
 async def test_a_restore_reads_past_trailing_markers_of_aborted_transactions(kafka: KafkaHarness) -> None:
     group = await kafka.group("a")
     async with opened(group) as lane:
