@@ -20,7 +20,7 @@ def kafka_clients(settings: Settings) -> KafkaClients:
         sasl_username=settings.kafka_sasl_username,
         sasl_password=settings.kafka_sasl_password,
     )
-    return KafkaClients(settings.bootstrap, security, two_steps=settings.kafka_transactions == "auto")
+    return KafkaClients(settings.bootstrap, security, two_steps=settings.transactions == "auto")
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:

@@ -78,16 +78,19 @@ async def transact(producer: AIOKafkaProducer, records: Sequence[Record], origin
     """
     if producer not in _speaking:
         return False
-    await _Transaction(producer, origin, next_offset).run(records)
+    await Transaction(producer, origin, next_offset).run(records)
     return True
 
 
-class _Transaction:
+class Transaction:
+    """One transaction of a producer, from its first request until its commit is certain."""
+
     def __init__(self, producer: AIOKafkaProducer, origin: Origin, next_offset: int) -> None:
         self._producer = producer
         self._origin = origin
         self._next_offset = next_offset
         self._transactions = producer._txn_manager
+        self._name = producer._txn_manager.transactional_id
         self._pause = SHORTEST_PAUSE_SECONDS
         self._batches: list[Batch] = []
         self._offset_is_due = True
@@ -145,7 +148,7 @@ class _Transaction:
 
     async def _produce(self, leader: int | None, batches: Sequence[Batch]) -> "_Asked":
         terms = SHORT.pack(-1) + LONG.pack(self._producer._sender._request_timeout_ms)
-        body = (text(self._origin.transactional_id), terms, *_topics(batches), NO_TAGS)
+        body = (text(self._name), terms, *_topics(batches), NO_TAGS)
         return await self._ask(leader, PRODUCE, body)
 
     async def _commit_offset(self) -> "_Asked":
@@ -154,14 +157,13 @@ class _Transaction:
         nobody = LONG.pack(-1) + text("") + NULL  # generation, member, instance: the epoch fences, not the group
         place = counted(1) + text(origin.topic) + counted(1) + LONG.pack(origin.partition)
         value = QUAD.pack(self._next_offset) + LONG.pack(-1) + text("")  # no leader's epoch, no comment
-        body = (text(origin.transactional_id), text(origin.group), self._identity(), nobody, place, value, NO_TAGS * 3)
+        body = (text(self._name), text(origin.group), self._identity(), nobody, place, value, NO_TAGS * 3)
         return await self._ask(coordinator, COMMIT_OFFSETS, body)
 
     async def _committed(self) -> bool:
         """Ask for the commit. True: it is certain, and the producer has its next epoch."""
-        transactional_id = self._origin.transactional_id
-        coordinator = await _coordinator(self._producer, CoordinationType.TRANSACTION, transactional_id)
-        body = (text(transactional_id), self._identity(), b"\1", NO_TAGS)
+        coordinator = await _coordinator(self._producer, CoordinationType.TRANSACTION, self._name)
+        body = (text(self._name), self._identity(), b"\1", NO_TAGS)
         asked = await self._ask(coordinator, END, body)
         await _answered([asked])
         reader = _reader_of(asked[1])

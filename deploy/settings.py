@@ -62,6 +62,7 @@ class Settings:
     max_batch_events: int
     group: str
     slot: str | None
+    transactions: Literal["auto", "classic"]
     grace_stop_ms: int
     peer_privacy: PeerPrivacy
     roundware_idle_timeout_ms: int
@@ -70,7 +71,6 @@ class Settings:
     log_level: LogLevel
     kafka_security_protocol: SecurityProtocol
     kafka_sasl_mechanism: SaslMechanism | None
-    kafka_transactions: Literal["auto", "classic"]
     kafka_sasl_username: str | None
     kafka_sasl_password: str | None
     kafka_ssl_cafile: Path | None
@@ -181,6 +181,7 @@ SETTINGS: Final = (
     _plain("MAX_BATCH_EVENTS", whole(1, 1_000_000), "20000", "most events in an offline batch"),
     _plain("GROUP", NAME, "mediabeat", "the workers' consumer group"),
     _plain("SLOT", NAME, None, "a worker's unique name; without it <host>-<n>, n the first that is free"),
+    _plain("TRANSACTIONS", choice("auto", "classic"), "auto", "a lane's; auto: in two steps where Kafka knows how"),
     _time("GRACE_STOP", seconds(0.1, 3600), "20", "how long a stop may take"),
     _plain("PEER_PRIVACY", choice("full", "truncated", "none"), "truncated", "how much of a player's address is kept"),
     _time("ROUNDWARE_IDLE_TIMEOUT", seconds(0.1, 7 * _DAY), "1800", "silence that ends a visit of a Roundware session"),
@@ -199,7 +200,6 @@ SETTINGS: Final = (
         None,
         "how we prove to Kafka who we are",
     ),
-    _plain("KAFKA_TRANSACTIONS", choice("auto", "classic"), "auto", "auto: in two steps where the brokers know how"),
     _plain("KAFKA_SASL_USERNAME", TEXT, None, "name at Kafka"),
     _plain("KAFKA_SASL_PASSWORD", TEXT, None, "password at Kafka", is_secret=True),
     _plain("KAFKA_SSL_CAFILE", FILE, None, "certificates that Kafka's are checked with; without it the system's"),

@@ -8,7 +8,8 @@ from deploy import loop, settings, telemetry, wiring
 from deploy.page import Where, curl_session, tail_command
 from deploy.settings import Settings
 
-SETTINGS: Final = tuple(setting.name for setting in settings.SETTINGS if setting.name not in {*settings.KAFKA, "SLOT"})
+_KAFKA: Final = {*settings.KAFKA, "SLOT", "TRANSACTIONS"}
+SETTINGS: Final = tuple(setting.name for setting in settings.SETTINGS if setting.name not in _KAFKA)
 
 logger = logging.getLogger(__name__)
 

@@ -6,17 +6,20 @@ The product has no switch for any of them: they live here, so that the suite can
 import asyncio
 import sys
 import uuid
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from deploy import wiring_kafka
+from deploy import kafka_transaction, wiring_kafka
 from deploy.__main__ import main
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_settings import kafka_clients
 from deploy.settings import Settings
+from processors.kafka_lane import Origin
+from schemas.records import Record
 
 AUTO_COMMIT_SECONDS = 5.0
 """What Kafka's own consumers leave between two commits unless told otherwise."""
@@ -37,14 +40,15 @@ class OffsetsApart(KafkaClients):
     consumed: ClassVar[dict[TopicPartition, int]] = {}
     committing: ClassVar[set[asyncio.Task[None]]] = set()
 
-    async def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        producer = await super().producer(transactional_id)
-
-        async def remember(offsets: dict[TopicPartition, int], group: str) -> None:
-            self.consumed.update(offsets)
-
-        producer.send_offsets_to_transaction = remember
-        return producer
+    async def transact(
+        self, producer: AIOKafkaProducer, records: Sequence[Record], origin: Origin, next_offset: int
+    ) -> bool:
+        self.consumed[TopicPartition(origin.topic, origin.partition)] = next_offset
+        transaction = kafka_transaction.Transaction(producer, origin, next_offset)
+        transaction._offset_is_due = False
+        if records:
+            await transaction.run(records)
+        return True
 
     def group_consumer(self, group: str, slot: str) -> AIOKafkaConsumer:
         consumer = super().group_consumer(group, slot)
@@ -64,19 +68,20 @@ class OffsetsApart(KafkaClients):
 class Unawaited(KafkaClients):
     """Rows are handed to the producer, and nobody asks what became of them."""
 
-    async def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        producer = await super().producer(transactional_id)
-        send_batch = producer.send_batch
+    async def transact(
+        self, producer: AIOKafkaProducer, records: Sequence[Record], origin: Origin, next_offset: int
+    ) -> bool:
+        transaction = kafka_transaction.Transaction(producer, origin, next_offset)
+        written = transaction._written
 
-        async def send_and_forget(batch: Any, topic: str, *, partition: int) -> "asyncio.Future[None]":
-            sent = await send_batch(batch, topic, partition=partition)
-            sent.add_done_callback(lambda done: done.cancelled() or done.exception())
-            forgotten: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            forgotten.set_result(None)
-            return forgotten
+        async def and_forget() -> list[int]:
+            await written()
+            transaction._batches.clear()
+            return []
 
-        producer.send_batch = send_and_forget
-        return producer
+        transaction._written = and_forget  # type: ignore[method-assign]
+        await transaction.run(records)
+        return True
 
 
 FAULTS = {"named-by-incarnation": NamedByIncarnation, "offsets-apart": OffsetsApart, "unawaited": Unawaited}

@@ -97,8 +97,21 @@ class Stage:
         return door
 
     def add_worker(self, fault: str | None = None) -> Process:
-        name = f"worker-{next(self._numbers)}"
-        flags = ["--slot", name, "--group", self.group, "--admin-port", "0", *self.scale.flags()]
+        number = next(self._numbers)
+        name = f"worker-{number}"
+        # Lanes move between workers of both kinds, as while a new release or a new cluster is rolled out.
+        transactions = "classic" if number % 3 == 0 and fault is None else "auto"
+        flags = [
+            "--transactions",
+            transactions,
+            "--slot",
+            name,
+            "--group",
+            self.group,
+            "--admin-port",
+            "0",
+            *self.scale.flags(),
+        ]
         module = MEDIABEAT if fault is None else (FAULTY_WORKER, fault)
         worker = Process(name, ["worker", "--bootstrap", self.cluster.bootstrap, *flags], self.home, module)
         self.workers[name] = worker
