@@ -12,7 +12,7 @@ from aiokafka.errors import InvalidProducerEpoch
 from deploy import kafka_transaction
 from deploy.broker import Cluster
 from deploy.kafka_client import BATCH_BYTES, KafkaClients
-from deploy.kafka_flexible import Kind
+from deploy.kafka_flexible import LONG, NO_TAGS, SHORT, Kind, Reader, counted, features, text
 from deploy.kafka_flexible import ask as really_ask
 from deploy.kafka_transaction import COMMIT_OFFSETS, END, PRODUCE
 from processors.kafka_lane import Origin
@@ -22,6 +22,7 @@ from tests.contracts.kafka_harness import committed_records, fresh_topics
 from tests.kafka_broker import private_cluster
 
 ROWS, STATE = topics.SESSION_CLOSE.name, topics.STATE.name
+UPDATE_FEATURES = Kind(57, 1)
 ORIGIN = Origin("group", topics.EVENTS.name, 0, "lane-0")
 
 
@@ -116,6 +117,43 @@ async def test_who_is_told_to_write_as_to_older_brokers_does(clients: KafkaClien
     async with lane_producer(classic) as producer:
         assert not await classic.transact(producer, [row(b"1")], ORIGIN, 1)
     assert not asked
+
+
+async def set_level(clients: KafkaClients, level: int) -> None:
+    """Raise or lower the cluster's `transaction.version`, as an operator's tool does."""
+    client = await clients.connection()
+    connection = await client._get_conn(client.get_random_node())
+    assert connection is not None
+    kind = b"\1" if level == 2 else b"\2"  # an upgrade; a downgrade that loses nothing
+    feature = text("transaction.version") + SHORT.pack(level) + kind + NO_TAGS
+    reader = Reader(
+        await really_ask(connection, UPDATE_FEATURES, (LONG.pack(5000), counted(1), feature, b"\0", NO_TAGS))
+    )
+    assert [reader.number(LONG), reader.number(SHORT)] == [0, 0]  # not throttled, no error
+    async with asyncio.timeout(10):
+        while True:
+            if (await features(connection))["transaction.version"] == level:
+                break
+            await asyncio.sleep(0.02)
+    await client.close()
+
+
+async def test_lanes_go_on_while_the_feature_is_raised_and_lowered_under_them(classic_broker: Cluster) -> None:
+    clients = KafkaClients(classic_broker.bootstrap)
+    await fresh_topics(clients, 1)
+    async with lane_producer(clients) as producer:
+        await set_level(clients, 2)
+        assert not await clients.transact(producer, [], ORIGIN, 1)
+        await producer.begin_transaction()
+        await producer.send_and_wait(ROWS, b"1", partition=0)
+        await producer.commit_transaction()
+    async with lane_producer(clients) as producer:
+        assert await clients.transact(producer, [row(b"2")], ORIGIN, 2)
+        await set_level(clients, 1)
+        assert await clients.transact(producer, [row(b"3")], ORIGIN, 3)
+    async with lane_producer(clients) as producer:
+        assert not await clients.transact(producer, [], ORIGIN, 4)
+    assert await rows_of(clients, 3) == [b"1", b"2", b"3"]
 
 
 async def test_a_cluster_whose_features_were_not_upgraded_is_asked_nothing_it_does_not_know(
