@@ -20,7 +20,7 @@ from weakref import WeakSet
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import CoordinationType
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import InvalidProducerEpoch, KafkaConnectionError, for_code
+from aiokafka.errors import InvalidProducerEpoch, KafkaConnectionError, KafkaError, ProducerClosed, for_code
 from aiokafka.structs import TopicPartition
 
 from deploy.kafka_flexible import LONG, NO_TAGS, NULL, QUAD, SHORT, Kind, Reader, ask, counted, features, text
@@ -183,6 +183,9 @@ class Transaction:
 
     async def _ask(self, node: int | None, kind: Kind, body: Iterable[bytes]) -> "_Asked":
         connection = None if node is None else await self._producer.client._get_conn(node)
+        if connection is not None and self._producer._closed:  # opened after all others were closed
+            connection.close()
+        self._unless_discarded()
         if connection is not None:
             return connection, ask(connection, kind, body)
         nowhere: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -197,14 +200,19 @@ class Transaction:
         if failed - AGAIN:
             code = min(failed - AGAIN)
             raise for_code(code)(f"error {code} in a transaction")
+        if failed:
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+            self._unless_discarded()  # its client would look for brokers for ever
         if failed & COORDINATED_ELSEWHERE or _LOST in failed:
             self._producer._sender._coordinator_dead(CoordinationType.GROUP)
             self._producer._sender._coordinator_dead(CoordinationType.TRANSACTION)
         if failed & ELSEWHERE:
             await self._producer.client.force_metadata_update()
-        if failed:
-            await asyncio.sleep(self._pause)
-            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def _unless_discarded(self) -> None:
+        if self._producer._closed:
+            raise ProducerClosed
 
 
 _LOST: Final = 13
@@ -213,8 +221,14 @@ _LOST: Final = 13
 _Asked = tuple[AIOKafkaConnection | None, "asyncio.Future[bytes]"]
 
 
-async def _coordinator(producer: AIOKafkaProducer, kind: CoordinationType, key: str) -> int:
-    found: int = await producer._sender._find_coordinator(kind, key)
+async def _coordinator(producer: AIOKafkaProducer, kind: CoordinationType, key: str) -> int | None:
+    """None: the connection broke on which it was looked up, and it may be looked up again."""
+    try:
+        found: int = await producer._sender._find_coordinator(kind, key)
+    except KafkaError as failure:
+        if isinstance(failure.__cause__, KafkaConnectionError):
+            return None
+        raise
     return found
 
 
