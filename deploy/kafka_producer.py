@@ -1,4 +1,4 @@
-"""Throws aiokafka's producers away for good and hears what they fail with: by private names, as kafka_produce and _transaction."""
+"""Throws aiokafka's producers away for good and hears what they fail with: by private names, as its neighbours."""
 
 import asyncio
 import inspect
