@@ -21,7 +21,7 @@ from deploy.kafka_log import door_log, lane_group
 from ingest.kafka import KafkaLog
 from processors.kafka import KafkaLaneGroup
 from schemas import topics
-from schemas.records import StoredRecord
+from schemas.records import LogUnavailable, StoredRecord
 from tests.contracts.harness import PARTITIONS
 
 
@@ -72,7 +72,18 @@ open_classic_harness = partial(open_harness, two_steps=False)
 
 
 async def fresh_topics(clients: KafkaClients, partitions: int) -> None:
-    """Every topic, empty."""
+    """Every topic, empty. A broker that the test before has stopped may be away from its own cluster for a moment."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await _made_anew(clients, partitions)
+            except (KafkaError, LogUnavailable):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def _made_anew(clients: KafkaClients, partitions: int) -> None:
     admin = await clients.admin()
     try:
         while names := set(await admin.list_topics()) & topics.BY_NAME.keys():
