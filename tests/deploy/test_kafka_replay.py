@@ -6,21 +6,12 @@ import pytest
 import pytest_asyncio
 
 from deploy import kafka_replay
-from deploy.broker import Cluster
 from deploy.failure import Failure
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_fetch import Tail
 from deploy.kafka_replay import KafkaPositions
 from deploy.replay import Settled
 from schemas import topics
-from tests.contracts.kafka_harness import fresh_topics
-
-
-@pytest_asyncio.fixture
-async def clients(kafka_broker: Cluster) -> KafkaClients:
-    clients = KafkaClients(kafka_broker.bootstrap)
-    await fresh_topics(clients, 2)
-    return clients
 
 
 @pytest_asyncio.fixture

@@ -44,3 +44,8 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     garbage.write_text("no certificate")
     with pytest.raises(Failure, match="MEDIABEAT_KAFKA_SSL_"):
         clients(BOOTSTRAP="k:1", KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CAFILE=str(garbage))
+
+
+def test_transactions_are_classic_only_where_the_settings_say_so() -> None:
+    assert clients(BOOTSTRAP="kafka:9092").two_steps
+    assert not clients(BOOTSTRAP="kafka:9092", TRANSACTIONS="classic").two_steps
