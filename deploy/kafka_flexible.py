@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 SHORT: Final = Struct(">h")
 LONG: Final = Struct(">i")
 QUAD: Final = Struct(">q")
-_HEAD: Final = Struct(">hhi")  # what is asked, its version, which request
+HEAD: Final = Struct(">hhi")  # what is asked, its version, which request
 
 NO_TAGS: Final = b"\0"
 NULL: Final = b"\0"
@@ -108,13 +108,21 @@ def ask(connection: AIOKafkaConnection, kind: Kind, body: Iterable[bytes]) -> "a
         return answer
     number = connection._next_correlation_id()
     client = connection._client_id.encode()
-    request = b"".join((_HEAD.pack(*kind, number), SHORT.pack(len(client)), client, NO_TAGS, *body))
-    connection._requests.append((number, _PlainHead if kind is API_VERSIONS else _TaggedHead, answer))
+    request = b"".join((HEAD.pack(*kind, number), SHORT.pack(len(client)), client, NO_TAGS, *body))
+    connection._requests.append((number, PlainHead if kind is API_VERSIONS else _TaggedHead, answer))
     try:
         connection._writer.write(LONG.pack(len(request)) + request)
     except (OSError, RuntimeError):  # the latter is uvloop's, of a connection lost in this turn of the loop
         connection.close(CloseReason.CONNECTION_BROKEN)
     return answer
+
+
+def give_up(connection: AIOKafkaConnection) -> None:
+    """Close a connection whose broker reads nothing: what it has not taken by now it is not to find later."""
+    writer = connection._writer
+    connection.close(CloseReason.CONNECTION_TIMEOUT)
+    if writer is not None:
+        writer.transport.abort()
 
 
 async def features(connection: AIOKafkaConnection) -> dict[str, int]:
@@ -146,17 +154,17 @@ class _Body:
         return data.read()
 
 
-class _PlainHead:
+class PlainHead:
     """How an answer is read, as aiokafka's connection asks the struct of a request."""
 
-    RESPONSE_TYPE = _Body
+    RESPONSE_TYPE: type = _Body
 
     @staticmethod
     def parse_response_header(data: BytesIO) -> _Head:
         return _Head(*LONG.unpack(data.read(LONG.size)))
 
 
-class _TaggedHead(_PlainHead):
+class _TaggedHead(PlainHead):
     @staticmethod
     def parse_response_header(data: BytesIO) -> _Head:
         reader = Reader(data.getvalue())

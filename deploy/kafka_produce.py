@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from io import BytesIO
 from struct import Struct
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
@@ -21,14 +21,13 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import TopicPartition
 
+from deploy.kafka_flexible import HEAD, LONG, PlainHead, give_up
 from deploy.kafka_producer import filled, heard_task
 from schemas.records import Record
 
 PRODUCE: Final = 0
 VERSION: Final = 7
 
-_LONG: Final = Struct(">i")
-_HEAD: Final = Struct(">hhi")  # what is asked, its version, which request
 _TERMS: Final = Struct(">hhii")  # no transaction, acks, milliseconds, topics
 _PARTITION: Final = Struct(">ii")  # its number, bytes
 _OUTCOME: Final = Struct(">ihqqq")  # partition, error code, offset, time, first offset
@@ -111,7 +110,7 @@ class _Request(Generic[Batch]):
         built = [(tp, builder._build()) for tp, _, builder in self._batches]
         data = encoded(number, connection._client_id, sender._acks, sender._request_timeout_ms, built)
         connection._requests.append((number, _Answer, self))
-        late = partial(_give_up, connection)
+        late = partial(give_up, connection)
         self._timer = asyncio.get_running_loop().call_later(sender._request_timeout_ms / 1000, late)
         try:
             connection._writer.write(data)
@@ -200,27 +199,16 @@ def encoded(
     by_topic: dict[str, list[bytes]] = {}
     for tp, data in batches:
         by_topic.setdefault(tp.topic, []).append(_PARTITION.pack(tp.partition, len(data)) + data)
-    pieces = [_HEAD.pack(PRODUCE, VERSION, number), _text(client), _TERMS.pack(-1, acks, timeout_ms, len(by_topic))]
+    pieces = [HEAD.pack(PRODUCE, VERSION, number), _text(client), _TERMS.pack(-1, acks, timeout_ms, len(by_topic))]
     for topic, partitions in by_topic.items():
-        pieces += [_text(topic), _LONG.pack(len(partitions)), *partitions]
+        pieces += [_text(topic), LONG.pack(len(partitions)), *partitions]
     request = b"".join(pieces)
-    return _LONG.pack(len(request)) + request
+    return LONG.pack(len(request)) + request
 
 
 def _text(text: str) -> bytes:
     data = text.encode()
     return len(data).to_bytes(2, "big") + data
-
-
-def _give_up(connection: AIOKafkaConnection) -> None:
-    """Close a connection whose broker reads nothing: what it has not taken by now it is not to find later."""
-    transport = connection._writer.transport
-    connection.close(CloseReason.CONNECTION_TIMEOUT)
-    transport.abort()
-
-
-class _Header(NamedTuple):
-    correlation_id: int
 
 
 class _Taken:
@@ -229,24 +217,18 @@ class _Taken:
         return taken(data.read())
 
 
-class _Answer:
-    """How an answer is read, as aiokafka's connection asks the struct of a request."""
-
+class _Answer(PlainHead):
     RESPONSE_TYPE = _Taken
-
-    @staticmethod
-    def parse_response_header(data: BytesIO) -> _Header:
-        return _Header(*_LONG.unpack(data.read(4)))
 
 
 def taken(answer: bytes) -> int:
     """How many batches a produce answer says are durable; 0 when it says an error of any."""
     count = 0
-    (topics,) = _LONG.unpack_from(answer)
+    (topics,) = LONG.unpack_from(answer)
     at = 4
     for _ in range(topics):
         at += 2 + int.from_bytes(answer[at : at + 2], "big")
-        (partitions,) = _LONG.unpack_from(answer, at)
+        (partitions,) = LONG.unpack_from(answer, at)
         behind = at + 4 + partitions * _OUTCOME.size
         for _, code, *_ in _OUTCOME.iter_unpack(answer[at + 4 : behind]):
             if code:

@@ -19,14 +19,14 @@ from weakref import WeakSet
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import CoordinationType
-from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import InvalidProducerEpoch, KafkaConnectionError, KafkaError, ProducerClosed, for_code
 from aiokafka.structs import TopicPartition
 
-from deploy.kafka_flexible import LONG, NO_TAGS, NULL, QUAD, SHORT, Kind, Reader, ask, counted, features, text
+from deploy.kafka_flexible import LONG, NO_TAGS, NULL, QUAD, SHORT, Kind, Reader, ask, counted, features, give_up, text
 from deploy.kafka_producer import fitting
 from processors.kafka_lane import Origin
-from schemas.records import Record
+from schemas.records import Record, by_partition
 
 PRODUCE: Final = Kind(0, 12)
 END: Final = Kind(26, 5)
@@ -55,6 +55,13 @@ class Batch(NamedTuple):
 
     tp: TopicPartition
     data: bytes
+
+
+class Said(NamedTuple):
+    """A broker's code of one thing it was asked for, `place` in words."""
+
+    place: str
+    code: int
 
 
 async def learn(producer: AIOKafkaProducer) -> None:
@@ -103,11 +110,8 @@ class Transaction:
             pass
 
     def _batched(self, records: Sequence[Record]) -> Iterator[Batch]:
-        by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
-        for record in records:
-            by_partition[record[:2]].append(record)  # to make a TopicPartition of each costs as much as to send it
         identity = self._transactions.producer_id, self._transactions.producer_epoch
-        for place, its_records in by_partition.items():
+        for place, its_records in by_partition(records).items():
             sent = 0
             while sent < len(its_records):
                 builder, behind = fitting(self._producer, its_records, sent)
@@ -115,23 +119,25 @@ class Transaction:
                 yield Batch(TopicPartition(*place), bytes(builder._build()))
                 sent = behind
 
-    async def _written(self) -> list[int]:
-        """Ask for all that is still to be written; the codes of the answers."""
+    async def _written(self) -> list[Said]:
+        """Ask for all that is still to be written; what is said of each."""
         asked = [(batches, *await self._produce(leader, batches)) for leader, batches in (await self._led()).items()]
         offset = await self._commit_offset() if self._offset_is_due else None
         await _answered([*((connection, answer) for _, connection, answer in asked), *([offset] if offset else [])])
         # A failed batch does not stop a commit: offset kept, rows lost. So every outcome is seen before it.
-        codes = []
+        said = []
         for batches, _, answer in asked:
             taken = _produced(answer)
             for batch in batches:
-                codes.append(taken.get(batch.tp, _LOST))
-                if codes[-1] in DONE:
+                code = taken.get(batch.tp, _LOST)
+                said.append(Said(f"{batch.tp.topic} {batch.tp.partition}", code))
+                if code in DONE:
                     self._batches.remove(batch)
         if offset is not None:
-            codes.append(_offset_committed(offset[1]))
-            self._offset_is_due = codes[-1] not in DONE
-        return codes
+            code = _offset_committed(offset[1])
+            said.append(Said("the offset", code))
+            self._offset_is_due = code not in DONE
+        return said
 
     async def _led(self) -> dict[int | None, list[Batch]]:
         """The first batch of each partition, by leader: the next one may only follow when this one is there."""
@@ -170,7 +176,7 @@ class Transaction:
         if reader is not None:
             reader.skip(LONG.size)
         code = _LOST if reader is None else reader.number(SHORT)
-        await self._again_if_need_be([code])
+        await self._again_if_need_be([Said("the commit", code)])
         if reader is None or code:
             return False
         transactions = self._transactions
@@ -192,14 +198,14 @@ class Transaction:
         nowhere.cancel()
         return None, nowhere
 
-    async def _again_if_need_be(self, codes: Sequence[int]) -> None:
-        """Return when what has failed may be asked again. KafkaError when it may not."""
-        failed = {code for code in codes if code not in DONE}
+    async def _again_if_need_be(self, said: Sequence[Said]) -> None:
+        """Return when what has failed may be asked again. KafkaError, which names the place, when it may not."""
+        failed = {code for _, code in said if code not in DONE}
         if failed & FENCED:
             raise InvalidProducerEpoch("there is a successor")
-        if failed - AGAIN:
-            code = min(failed - AGAIN)
-            raise for_code(code)(f"error {code} in a transaction")
+        for place, code in said:
+            if code not in DONE | AGAIN:
+                raise for_code(code)(f"error {code} from {place}")
         if failed:
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
@@ -239,10 +245,7 @@ async def _answered(asked: Sequence[_Asked]) -> None:
         await asyncio.wait(waiting, timeout=ANSWER_SECONDS)
     for connection, answer in asked:
         if connection is not None and not answer.done():
-            transport = connection._writer.transport if connection._writer is not None else None
-            connection.close(CloseReason.CONNECTION_TIMEOUT)
-            if transport is not None:  # what it has not taken by now it is not to find later
-                transport.abort()
+            give_up(connection)
 
 
 def _topics(batches: Sequence[Batch]) -> Iterator[bytes]:

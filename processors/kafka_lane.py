@@ -12,7 +12,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import TopicPartition
 
-from schemas.records import Fetch, LaneFenced, LogUnavailable, OffsetOutOfRange, Record, StoredRecord
+from schemas.records import Fetch, LaneFenced, LogUnavailable, OffsetOutOfRange, Record, StoredRecord, by_partition
 
 COMMIT_SECONDS: Final = 8.0
 """Below the transaction's timeout at the broker: what we give up there was given up here."""
@@ -198,12 +198,9 @@ class KafkaLane:
     async def _transaction(self, producer: AIOKafkaProducer, records: Sequence[Record], next_offset: int) -> None:
         if await self._producers.transact(producer, records, self._origin, next_offset):
             return
-        by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
-        for record in records:
-            by_partition[record[:2]].append(record)  # to make a TopicPartition of each costs as much as to send it
         await producer.begin_transaction()
         waiting: list[Delivery] = []
-        for place, its_records in by_partition.items():
+        for place, its_records in by_partition(records).items():
             tp = TopicPartition(*place)
             self._sequences[tp] += len(its_records)
             sent = 0

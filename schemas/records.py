@@ -1,5 +1,7 @@
 """What goes onto a log and what comes back: the values the ports of both rings are written in."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -35,6 +37,14 @@ class Fetch(NamedTuple):
     records: list[StoredRecord]
     next_offset: int
     caught_up_at: int | None
+
+
+def by_partition(records: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:
+    """The records of each topic's partition, in their order."""
+    found: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for record in records:
+        found[record[:2]].append(record)
+    return found
 
 
 class LogUnavailable(Exception):

@@ -74,7 +74,7 @@ class Unawaited(KafkaClients):
         transaction = kafka_transaction.Transaction(producer, origin, next_offset)
         written = transaction._written
 
-        async def and_forget() -> list[int]:
+        async def and_forget() -> list[kafka_transaction.Said]:
             await written()
             transaction._batches.clear()
             return []

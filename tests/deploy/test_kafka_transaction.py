@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import InvalidProducerEpoch
+from aiokafka.errors import InvalidProducerEpoch, MessageSizeTooLargeError
 
 from deploy import kafka_transaction
 from deploy.broker import Cluster
@@ -18,7 +18,7 @@ from deploy.kafka_transaction import COMMIT_OFFSETS, END, PRODUCE
 from processors.kafka_lane import Origin
 from schemas import topics
 from schemas.records import Record
-from tests.contracts.kafka_harness import committed_records, fresh_topics
+from tests.contracts.kafka_harness import committed_records, fresh_topics, set_topic
 from tests.kafka_broker import private_cluster
 
 ROWS, STATE = topics.SESSION_CLOSE.name, topics.STATE.name
@@ -110,6 +110,14 @@ async def test_who_has_a_successor_is_told_so_and_leaves_nothing(clients: KafkaC
             await clients.transact(zombie, [row(b"of the zombie")], ORIGIN, 1)
         await clients.transact(successor, [row(b"of the successor")], ORIGIN, 1)
     assert await rows_of(clients, 1) == [b"of the successor"]
+
+
+async def test_what_the_broker_refuses_is_named_with_its_place(clients: KafkaClients, asked: list[Kind]) -> None:
+    await set_topic(clients, ROWS, "max.message.bytes", "2000")
+    async with lane_producer(clients) as producer:
+        with pytest.raises(MessageSizeTooLargeError, match=f"error 10 from {ROWS} 1"):
+            await clients.transact(producer, [row(b"1"), row(b"x" * 4000, 1)], ORIGIN, 1)
+    assert END not in asked
 
 
 async def test_who_is_told_to_write_as_to_older_brokers_does(clients: KafkaClients, asked: list[Kind]) -> None:
