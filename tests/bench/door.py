@@ -6,8 +6,8 @@ ratios. What is due and not answered in time counts as late by as long as it had
 the same server (a preflight), and of a bare protocol.
 
 Controls say what of the latencies is not the door's: the bare protocol at the door's two rates (generator and kernel),
-the door's log at them without HTTP and without a generator, how late the generator was by its own fault, and what the
-host took from the machine meanwhile.
+the door's log at them without HTTP and without a generator, how late the generator was by its own fault, what the host
+took from the machine meanwhile, and what the stalls of both cores alone would have made of a perfect door.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from tests.bench.door_servers import (
     on_core,
     records_of,
 )
+from tests.bench.door_stalls import may_watch, perfect_p99_ms, watched
 from tests.bench.figures import write
 
 HELD_RATE = 5_000.0
@@ -56,6 +57,16 @@ def load(
     return found
 
 
+def held(address: str, pid: int, seconds: float, rate: float, *, maximum: float, what: str) -> Measured:
+    """At this rate, beside what the stalls of both cores alone would have made of a server as fast as `maximum`."""
+    if not may_watch():
+        return load(address, pid, seconds, rate, what)
+    with watched((SERVER_CORE, OTHER_CORE)) as stalls:
+        found = load(address, pid, seconds, rate, what)
+    found["perfect_p99_ms"] = perfect_p99_ms(stalls, found["began"], seconds, rate, max(maximum, rate))
+    return found
+
+
 def log_alone(bootstrap: str, rate: float, seconds: float) -> Measured:
     """The door's log on the server's core, without the rest of the door."""
     command = ["tests.bench.door_log", bootstrap, str(rate), "--seconds", str(seconds)]
@@ -71,8 +82,8 @@ def measured(servers: Servers, name: str, seconds: float, doors_maximum: float |
         found = {"full": load(address, pid, seconds, what=what)}
         maximum = doors_maximum if name == "bare" else found["full"]["per_second"]
         if maximum is not None:
-            found["70"] = load(address, pid, seconds, 0.7 * maximum, what)
-            found["held"] = load(address, pid, seconds, HELD_RATE, what)
+            found["70"] = held(address, pid, seconds, 0.7 * maximum, maximum=maximum, what=what)
+            found["held"] = held(address, pid, seconds, HELD_RATE, maximum=maximum, what=what)
         if name == "events":
             found["empty"] = load(address, pid, seconds, what="preflights")
     if name == "events":
@@ -102,6 +113,7 @@ def rounds(servers: Servers, names: list[str], count: int, seconds: float) -> Ro
 def shown_of(at: str, it: Measured) -> str:
     cost = f"{it['per_cpu_second']:,.0f}/cpu-s " if "per_cpu_second" in it else ""
     lag = f" (late {it['lag_p99_ms']:.1f})" if it.get("lag_p99_ms") else ""
+    lag += f" (perfect {it['perfect_p99_ms']:.1f})" if "perfect_p99_ms" in it else ""
     stolen = f" stolen {it['stolen_ms']:.0f} ms" if it["stolen_ms"] else ""
     return f"{at}: {cost}{it['per_second']:,.0f}/s p50 {it['p50_ms']:.1f} p99 {it['p99_ms']:.1f}{lag}{stolen}"
 

@@ -27,6 +27,8 @@ def figures(found: Rounds, lasting: Measured | None) -> list[dict[str, Any]]:
             baseline = "ordinary" if compared else None
             lines.append(figure(title, _median(of_rounds, at, "per_cpu_second"), "events/cpu-s", baseline, compared))
             lines += _lines(title, of_rounds, at, (*LATENCIES, *COSTS))
+            if "perfect_p99_ms" in of_rounds[0][at]:
+                lines += _lines(title, of_rounds, at, (("perfect_p99_ms", "ms"),))
         largest = (max(at.get("rss_mb", 0.0) for at in one.values()) for one in of_rounds)
         lines.append(figure(f"door.{name}.rss", median(largest), "MB"))
     if lasting:
@@ -75,7 +77,7 @@ def goals(found: Rounds, lasting: Measured | None) -> Iterator[str]:
         yield (
             f"  not the door's at {said}: p99 of a bare protocol {bare}, of the door's log alone "
             f"{_median(of, 'log ' + at, 'p99_ms'):.1f}; the generator late by {_median(of, at, 'lag_p99_ms'):.1f} (p99); "
-            f"taken by the host {_median(of, at, 'stolen_ms'):.0f} ms"
+            f"taken by the host {_median(of, at, 'stolen_ms'):.0f} ms{_perfect(of, at)}"
         )
     if lasting is None:
         return
@@ -95,6 +97,12 @@ def _ratio(found: Rounds, name: str, at: str) -> float:
             for one, other in zip(found[name], found["ordinary"], strict=True)
         )
     )
+
+
+def _perfect(of: list[dict[str, Measured]], at: str) -> str:
+    if "perfect_p99_ms" not in of[0][at]:
+        return "; its stalls were not watched (no right to real-time priority)"
+    return f", whose stalls alone make {_median(of, at, 'perfect_p99_ms'):.1f} of a perfect door's p99"
 
 
 def _times(lasting: Measured) -> float:
