@@ -16,6 +16,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from deploy import kafka_leftovers
 from deploy.kafka_produce import Batch, send_at_once
 from deploy.kafka_producer import STOP_SECONDS, discard, filled, fitting, hear, is_fenced
 from deploy.kafka_refusal import why
@@ -104,7 +105,8 @@ class KafkaClients:
         )
         hear(producer)
         # All topics' leaders in one answer, and before the first record: else each topic's first use asks for its own.
-        producer.client.set_topics([topic.name for topic in topics.ALL])
+        names = [topic.name for topic in topics.ALL]
+        producer.client.set_topics(names if transactional_id is None else kafka_leftovers.TOPICS)
         await self._started(self._start(producer, transactional_id), lambda: discard(producer))
         return producer
 
@@ -145,6 +147,10 @@ class KafkaClients:
     ) -> bool:
         """A whole transaction, as the function of this name writes it."""
         return await transact(producer, records, origin, next_offset)
+
+    async def settle(self, producer: AIOKafkaProducer, origin: Origin) -> bool:
+        """End what was left open, as the function of this name does."""
+        return await kafka_leftovers.settle(producer, origin)
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Whether a successor has been seen."""

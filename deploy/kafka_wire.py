@@ -13,6 +13,7 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
+READ_UNCOMMITTED: Final = 0
 READ_COMMITTED: Final = 1
 EARLIEST: Final = -2
 LATEST: Final = -1
@@ -31,13 +32,17 @@ class Answer(NamedTuple):
 
 
 async def fetch(
-    client: AIOKafkaClient, node: int, positions: Mapping[TopicPartition, int], wait_ms: int
+    client: AIOKafkaClient,
+    node: int,
+    positions: Mapping[TopicPartition, int],
+    wait_ms: int,
+    isolation: int = READ_COMMITTED,
 ) -> dict[TopicPartition, Answer]:
     """Up to 1 MiB from each position, or what has come when the wait is over. KafkaError: no answer."""
     topics: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for tp, offset in positions.items():
         topics[tp.topic].append((tp.partition, offset, PARTITION_BYTES))
-    request = FetchRequest(wait_ms, 1, RESPONSE_BYTES, READ_COMMITTED, list(topics.items()))
+    request = FetchRequest(wait_ms, 1, RESPONSE_BYTES, isolation, list(topics.items()))
     response = await client.send(node, request)
     return {
         TopicPartition(topic, partition): _answer(code, high_watermark, response.API_VERSION, rest)
@@ -99,11 +104,17 @@ async def committed(client: AIOKafkaClient, tp: TopicPartition, group: str) -> i
     return int(offset) if offset >= 0 else None
 
 
-async def _offset(client: AIOKafkaClient, tp: TopicPartition, which: int) -> int:
+async def at_time(client: AIOKafkaClient, tp: TopicPartition, time_ms: int) -> int | None:
+    """The offset of the first record, a committed one or not, as young as this or younger; None: there is none."""
+    offset = await _offset(client, tp, max(0, time_ms), READ_UNCOMMITTED)
+    return offset if offset >= 0 else None
+
+
+async def _offset(client: AIOKafkaClient, tp: TopicPartition, which: int, isolation: int = READ_COMMITTED) -> int:
     node = client.cluster.leader_for_partition(tp)
     if node is None or node < 0:
         raise NotLeaderForPartitionError(f"{tp} has no leader")
-    request = OffsetRequest(-1, READ_COMMITTED, [(tp.topic, [(tp.partition, which)])])
+    request = OffsetRequest(-1, isolation, [(tp.topic, [(tp.partition, which)])])
     # A broker answers a connection's requests in turn: on that of the fetches this would wait for a long poll to end.
     response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
     _, code, *rest = response.topics[0][1][0]

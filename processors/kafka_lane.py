@@ -20,6 +20,9 @@ COMMIT_SECONDS: Final = 8.0
 STALLED_SECONDS: Final = 10.0
 RESTORE_RECORDS: Final = 5_000
 
+SETTLING_ROUNDS: Final = 5
+"""Each ends one transaction, and sees whether that was written."""
+
 SEQUENCE_LIMIT: Final = 2_000_000_000
 """A producer numbers its records to a partition with 31 bits and fails for good when they are used up."""
 
@@ -29,6 +32,14 @@ class Producers(Protocol):
 
     async def producer(self, transactional_id: str) -> AIOKafkaProducer:
         """Started, every predecessor of this id fenced and its open transaction aborted. LogUnavailable."""
+        ...
+
+    async def settle(self, producer: AIOKafkaProducer, origin: "Origin") -> bool:
+        """End what the log has left open of this id's earlier transactions, though it calls them ended.
+
+        For a producer that has written nothing yet. True: there is nothing. False: something was ended, and this
+        producer is of no further use. LogUnavailable: it cannot be seen whether there is, or how to end it.
+        """
         ...
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
@@ -191,9 +202,23 @@ class KafkaLane:
             await asyncio.wait(self._discarding)
 
     async def _fence(self) -> AIOKafkaProducer:
-        producer = self._producer = await self._producers.producer(self._origin.transactional_id)
-        self._sequences.clear()
-        return producer
+        """A producer whose predecessors are fenced, and have left nothing open."""
+        for _ in range(SETTLING_ROUNDS):
+            producer = await self._producers.producer(self._origin.transactional_id)
+            settled = False
+            try:
+                settled = await self._producers.settle(producer, self._origin)
+            finally:
+                if not settled:
+                    await self._producers.discard(producer)
+            if settled:
+                self._producer = producer
+                self._sequences.clear()
+                return producer
+            if self._next_offset is not None:
+                # It may have been our last commit, which was acknowledged, and nothing of it is there any more.
+                raise LogUnavailable(f"lane {self.partition} must find out anew where it stopped")
+        raise LogUnavailable(f"lane {self.partition}: transactions stay open that were ended {SETTLING_ROUNDS} times")
 
     async def _transaction(self, producer: AIOKafkaProducer, records: Sequence[Record], next_offset: int) -> None:
         if await self._producers.transact(producer, records, self._origin, next_offset):

@@ -1,0 +1,140 @@
+"""What the places of a lane tell of a transaction that is open in one of them: a table."""
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from deploy.kafka_verdict import (
+    CLOCKS_MS,
+    EXPIRED_MS,
+    Leftover,
+    Outcome,
+    Standing,
+    Written,
+    by_log,
+    by_standings,
+    leftover,
+    witnesses,
+)
+
+COMMIT, ABORT = Outcome.COMMIT, Outcome.ABORT
+NOW = 100 * EXPIRED_MS
+AT = NOW - 1_000
+"""When the transaction wrote what is open."""
+
+ROWS, STATE, OFFSETS = (TopicPartition(name, 0) for name in ("rows", "state", "offsets"))
+T = 7
+"""Its epoch."""
+
+DATA, DATA_LATER = Written(T), Written(T + 1)
+
+
+def opened(tp: TopicPartition, epoch: int = T, at: int = AT) -> Standing:
+    return Standing(tp, epoch, 0, at, 5)
+
+
+def closed(tp: TopicPartition, epoch: int, sequence: int = -1, at: int = AT) -> Standing:
+    return Standing(tp, epoch, sequence, at)
+
+
+def marker(outcome: Outcome, epoch: int) -> Written:
+    return Written(epoch, outcome)
+
+
+def left(offset: Standing | None, *others: Standing) -> Leftover:
+    found = leftover([opened(ROWS), *others], offset)
+    assert found is not None
+    assert found.epoch == T
+    return found
+
+
+def test_nothing_is_left_where_nothing_is_open() -> None:
+    assert leftover([closed(ROWS, T), Standing(STATE)], closed(OFFSETS, T)) is None
+    assert leftover([Standing(ROWS)], None) is None
+
+
+def test_of_several_transactions_the_oldest_comes_first() -> None:
+    found = leftover([opened(ROWS, T + 4), opened(STATE)], opened(OFFSETS, T + 4))
+    assert found is not None
+    assert found.epoch == T
+    assert [place.tp for place in found.places] == [STATE]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        left(opened(OFFSETS)),
+        left(opened(OFFSETS), opened(STATE)),
+        left(opened(OFFSETS), closed(STATE, T)),  # the marker of the transaction before, in two steps
+        left(opened(OFFSETS), closed(STATE, T, sequence=3, at=AT - 1)),  # the same, classic
+        left(Standing(OFFSETS)),
+        left(closed(OFFSETS, T - 1)),
+    ],
+)
+def test_whose_offset_is_open_or_was_never_written_is_aborted(there: Leftover) -> None:
+    assert by_standings(there, NOW) is ABORT
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        (left(opened(OFFSETS), closed(STATE, T + 1)), [(STATE, AT)]),
+        (left(closed(OFFSETS, T + 1), closed(STATE, T + 1)), [(STATE, AT), (OFFSETS, AT)]),
+        (left(closed(OFFSETS, T + 1)), [(OFFSETS, AT)]),
+        (left(closed(OFFSETS, T + 9)), [(OFFSETS, AT - CLOCKS_MS)]),
+        (left(opened(OFFSETS, T + 9)), [(OFFSETS, AT - CLOCKS_MS)]),
+        (left(closed(OFFSETS, T)), [(OFFSETS, AT - CLOCKS_MS)]),
+        (left(None, closed(STATE, T + 1)), [(STATE, AT)]),
+        (left(None, closed(STATE, T)), []),
+        (left(opened(OFFSETS), closed(STATE, T, sequence=3)), []),  # a classic commit has been here, and maybe ours
+    ],
+)
+def test_else_the_log_is_asked(there: Leftover, asked: list[tuple[TopicPartition, int]]) -> None:
+    assert by_standings(there, NOW) is None
+    assert [(witness.tp, since) for witness, since in witnesses(there)] == asked
+
+
+def test_what_we_may_not_see_may_have_been_committed() -> None:
+    assert by_standings(left(opened(OFFSETS))._replace(whole=False), NOW) is None
+    assert by_standings(left(closed(OFFSETS, T - 1))._replace(whole=False), NOW) is ABORT
+
+
+def test_an_offset_that_may_have_been_forgotten_is_not_one_that_was_never_written() -> None:
+    long_ago = NOW - EXPIRED_MS - 1
+    there = leftover([opened(ROWS, at=long_ago)], Standing(OFFSETS))
+    assert there is not None
+    assert by_standings(there, NOW) is None
+    assert list(witnesses(there)) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "verdict"),
+    [
+        ("rows", [marker(COMMIT, T + 1)], COMMIT),
+        ("rows", [marker(ABORT, T + 1)], ABORT),
+        ("rows", [], None),
+        ("rows", [marker(COMMIT, T)], None),
+        (T + 1, [marker(COMMIT, T), DATA, marker(COMMIT, T + 1)], COMMIT),
+        (T + 1, [marker(COMMIT, T), DATA, marker(ABORT, T + 1)], ABORT),
+        (T + 1, [], None),  # its log was cleaned
+        (T + 3, [DATA, DATA_LATER, marker(COMMIT, T + 2), marker(ABORT, T + 3)], COMMIT),
+        (T + 3, [DATA, marker(ABORT, T + 3)], ABORT),
+        (T + 3, [DATA_LATER, marker(COMMIT, T + 2)], None),  # that of a transaction that came later
+        (T + 3, [DATA, marker(COMMIT, T), DATA_LATER, marker(COMMIT, T + 2)], None),  # classic: ours, or one before
+        (T + 3, [DATA, marker(COMMIT, T), DATA, marker(COMMIT, T + 3)], COMMIT),
+        (T, [marker(COMMIT, T)], ABORT),  # in two steps; its offset never came
+        (T, [], ABORT),
+        (T, [DATA, marker(COMMIT, T)], None),  # classic: ours, or one before
+        ("later", [DATA, DATA_LATER], ABORT),  # its offset is open still
+        ("later", [DATA_LATER], ABORT),
+        ("later", [DATA, marker(COMMIT, T), DATA_LATER], None),
+        ("later", [DATA, marker(COMMIT, T + 1), DATA_LATER], COMMIT),
+    ],
+)
+def test_the_first_marker_after_it_tells(there: int | str, written: list[Written], verdict: Outcome | None) -> None:
+    if there == "rows":
+        witness = closed(STATE, T + 1)
+        leftover_there = left(opened(OFFSETS), witness)
+    else:
+        witness = opened(OFFSETS, T + 1) if there == "later" else closed(OFFSETS, int(there))
+        leftover_there = left(witness)
+    assert by_log(leftover_there, witness, written) is verdict
