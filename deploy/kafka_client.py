@@ -21,6 +21,7 @@ from deploy.kafka_produce import Batch, send_at_once
 from deploy.kafka_producer import STOP_SECONDS, discard, filled, fitting, hear, is_fenced
 from deploy.kafka_refusal import why
 from deploy.kafka_transaction import learn, transact
+from deploy.kafka_verdict import Outcome
 from processors.kafka_lane import Origin
 from schemas import topics
 from schemas.records import LogUnavailable, Record
@@ -82,6 +83,8 @@ class KafkaClients:
     host: str = field(default_factory=socket.gethostname)
     two_steps: bool = True
     """Whether transactions are written in two steps where the brokers know how."""
+    undecided: Outcome | None = None
+    """How a transaction is ended that was left open, if nothing tells how it had ended. None: not at all."""
 
     @property
     def member_name(self) -> str:
@@ -150,7 +153,7 @@ class KafkaClients:
 
     async def settle(self, producer: AIOKafkaProducer, origin: Origin) -> bool:
         """End what was left open, as the function of this name does."""
-        return await kafka_leftovers.settle(producer, origin)
+        return await kafka_leftovers.settle(producer, origin, self.undecided)
 
     def is_fenced(self, producer: AIOKafkaProducer) -> bool:
         """Whether a successor has been seen."""

@@ -13,8 +13,8 @@ with its own id can be ended by nobody else any more: it is given the end that i
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final
 
@@ -26,7 +26,20 @@ from aiokafka.structs import TopicPartition
 
 from deploy.kafka_traces import LOST, say_once, standings, trace
 from deploy.kafka_transaction import AGAIN
-from deploy.kafka_verdict import Leftover, Outcome, Standing, Written, by_log, by_standings, leftover, witnesses
+from deploy.kafka_verdict import (
+    NEVER,
+    Leftover,
+    Outcome,
+    Standing,
+    Written,
+    by_log,
+    by_open_offset,
+    by_standings,
+    is_shared,
+    leftover,
+    offset_since,
+    witnesses,
+)
 from processors.kafka_lane import Origin
 from schemas import topics
 from schemas.records import LogUnavailable
@@ -36,37 +49,52 @@ TOPICS: Final = (*(topic.name for topic in topics.ALL), OFFSETS)
 """Where something of a lane may be open; its producer asks for all their leaders at once."""
 
 SETTLING_SECONDS: Final = 10.0
+ENDING_SECONDS: Final = 9.0
+"""Below the transaction's timeout at the broker."""
+
 PAUSE_SECONDS: Final = 0.02
 
 logger = logging.getLogger(__name__)
 
 
-async def settle(producer: AIOKafkaProducer, origin: Origin) -> bool:
+async def settle(producer: AIOKafkaProducer, origin: Origin, undecided: Outcome | None = None) -> bool:
     """Look whether anything of this producer's id is open, which has just fenced its predecessors, and end it.
 
-    True: there is nothing. False: something was ended, and the producer is of no further use: the next one comes when
-    that is written. LogUnavailable: not all leaders have answered in time, or it is not to be seen how to end it.
+    `undecided`: how to end what cannot be seen to have ended. True: there is nothing. False: something was ended, and
+    the producer is of no further use: the next one comes when that is written. LogUnavailable: not all leaders have
+    answered in time, or it is not to be seen how to end it.
     """
+    name = origin.transactional_id
     try:
-        async with asyncio.timeout(SETTLING_SECONDS):
+        async with _bound(
+            SETTLING_SECONDS, f"not all leaders have said whether Kafka has left something open of {name}"
+        ):
             left = await _look(producer, origin)
             if left is None:
                 return True
-            outcome = await _outcome(producer, origin, left)
+            outcome = await _outcome(producer, origin, left, undecided)
+        # Once the places are in a transaction of ours, whoever comes next aborts it: this is not cut short.
+        async with _bound(ENDING_SECONDS, f"nobody has ended what is open of {name} in {_in_words(left.places)}"):
             await _end(producer, origin, left, outcome)
     except LogUnavailable:
         raise
-    except TimeoutError as late:
-        what = f"whether Kafka has left something open of {origin.transactional_id}"
-        raise LogUnavailable(f"not all leaders have said within {SETTLING_SECONDS:g} s {what}") from late
     except Exception as failure:  # aiokafka asserts too, and an answer may be cut short
-        raise LogUnavailable(f"what Kafka has left open of {origin.transactional_id}: {failure!r}") from failure
+        raise LogUnavailable(f"what Kafka has left open of {name}: {failure!r}") from failure
     logger.warning(
         "Kafka had forgotten the end of a transaction of %s (producer %s, epoch %s), which was open in %s; ended: %s",
-        *(origin.transactional_id, producer._txn_manager.producer_id, left.epoch, _in_words(left.places)),
+        *(name, producer._txn_manager.producer_id, left.epoch, _in_words(left.places)),
         outcome.value,
     )
     return False
+
+
+@asynccontextmanager
+async def _bound(seconds: float, what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as late:
+        raise LogUnavailable(f"{what}, within {seconds:g} s") from late
 
 
 async def _look(producer: AIOKafkaProducer, origin: Origin) -> Leftover | None:
@@ -78,7 +106,7 @@ async def _look(producer: AIOKafkaProducer, origin: Origin) -> Leftover | None:
     rows = [known[tp] for tp in places if tp in known]
     whole = len(rows) == len(places) and not hidden - {OFFSETS}
     if offset is None and OFFSETS not in hidden:  # no group has ever had an offset
-        return leftover(rows, Standing(TopicPartition(OFFSETS, 0)), whole=whole)
+        return leftover(rows, Standing(TopicPartition(OFFSETS, NEVER)), whole=whole)
     return leftover(rows, known.get(offset) if offset else None, whole=whole)
 
 
@@ -109,27 +137,47 @@ def group_partition(group: str, count: int) -> int:
     return size % count if size < 1 << 31 else 0
 
 
-async def _outcome(producer: AIOKafkaProducer, origin: Origin, left: Leftover) -> Outcome:
+async def _outcome(producer: AIOKafkaProducer, origin: Origin, left: Leftover, undecided: Outcome | None) -> Outcome:
     """How it ended, by what can be seen. LogUnavailable: nothing tells."""
-    outcome = by_standings(left, time.time_ns() // 1_000_000)
+    try:
+        outcome = by_standings(left) or await _by_witnesses(producer, left) or by_open_offset(left) or undecided
+    except LogUnavailable:  # a log that may tell is too long to be read
+        if undecided is None:
+            raise
+        return undecided
     if outcome is not None:
         return outcome
     number = producer._txn_manager.producer_id
-    for witness, since in witnesses(left):
-        written: list[Written] = []
-        async for batch in trace(producer.client, witness.tp, number, since):
-            written.append(batch)
-            if batch.marker is not None and batch.epoch > left.epoch:
-                break
-        outcome = by_log(left, witness, written)
-        if outcome is not None:
-            return outcome
     raise LogUnavailable(
         f"a transaction of {origin.transactional_id} (producer {number}, epoch {left.epoch}) is open in "
         f"{_in_words(left.places)}, and whether it was committed is not to be seen"
-        f"{'' if left.offset and left.whole else ', since we may not read every topic'}: decide it yourself; "
-        "kafka-transactions.sh abort --topic T --partition P --start-offset O takes its rows away"
+        f"{'' if left.offset and left.whole else ', since we may not read every topic'}: decide it yourself, and start "
+        "this worker with MEDIABEAT_UNDECIDED=commit or =abort"
     )
+
+
+async def _by_witnesses(producer: AIOKafkaProducer, left: Leftover) -> Outcome | None:
+    for witness, since in witnesses(left):
+        outcome = by_log(left, witness, await _written(producer, witness.tp, since, left.epoch))
+        if outcome is Outcome.ABORT and witness is not left.offset:
+            if left.offset is None:
+                return None
+            if left.offset.tp.partition != NEVER:
+                offsets = await _written(producer, left.offset.tp, offset_since(left), left.epoch)
+                outcome = None if is_shared(offsets, left.epoch) else outcome
+        if outcome is not None:
+            return outcome
+    return None
+
+
+async def _written(producer: AIOKafkaProducer, tp: TopicPartition, since: int, epoch: int) -> list[Written]:
+    """All of the producer's, to the first marker of a later epoch."""
+    written: list[Written] = []
+    async for batch in trace(producer.client, tp, producer._txn_manager.producer_id, since):
+        written.append(batch)
+        if batch.marker is not None and batch.epoch > epoch:
+            break
+    return written
 
 
 async def _end(producer: AIOKafkaProducer, origin: Origin, left: Leftover, outcome: Outcome) -> None:

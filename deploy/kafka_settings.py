@@ -6,6 +6,7 @@ from aiokafka.helpers import create_ssl_context
 
 from deploy.failure import Failure
 from deploy.kafka_client import KafkaClients, Security
+from deploy.kafka_verdict import Outcome
 from deploy.settings import Settings
 
 
@@ -20,7 +21,12 @@ def kafka_clients(settings: Settings) -> KafkaClients:
         sasl_username=settings.kafka_sasl_username,
         sasl_password=settings.kafka_sasl_password,
     )
-    return KafkaClients(settings.bootstrap, security, two_steps=settings.transactions == "auto")
+    return KafkaClients(
+        settings.bootstrap,
+        security,
+        two_steps=settings.transactions == "auto",
+        undecided=None if settings.undecided == "refuse" else Outcome(settings.undecided),
+    )
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:

@@ -4,8 +4,9 @@ The transaction in question, T, has left batches of the epoch e open. A lane has
 
 - Whoever ends T for it (a successor, the timeout) raises the epoch: T's abort markers have e + 1. So has its commit
   marker in two steps (KIP-890); a classic commit marker has e itself, as have those of the transactions before it.
-- Hence a marker of e + 1 is T's; or, after a classic T, that of a successor which came to nothing but a commit of its
-  own, and that only got e + 1 because T was committed. Either way the marker's kind is T's.
+- Hence a commit marker of e + 1 is T's; or, after a classic T, that of a successor which came to nothing but a commit
+  of its own, and that only got e + 1 because T was committed. An abort marker of e + 1 is T's if T had its epoch to
+  itself. Classic transactions share one: it may be that of the last of them, and T one before that was committed.
 - Every transaction of a lane has an offset, and the next owner goes on from there. So T's rows must follow its offset.
 
 What this cannot see: T's own commit marker if T was classic, since it looks like that of the transaction before. Then
@@ -18,10 +19,7 @@ from typing import Final, NamedTuple
 
 from aiokafka.structs import TopicPartition
 
-EXPIRED_MS: Final = 12 * 3_600_000
-"""A partition forgets a producer that has not written for a day (`producer.id.expiration.ms`)."""
-
-CLOCKS_MS: Final = 60_000
+CLOCKS_MS: Final = 10 * 60_000
 """Rows have a worker's time, offsets and markers a broker's: no further apart than this."""
 
 NEVER: Final = -1
@@ -35,8 +33,9 @@ class Outcome(Enum):
 class Standing(NamedTuple):
     """What a partition knows of a producer.
 
-    `epoch`: of its last batch or marker, -1 if it knows none. `sequence`: its last one of that epoch, -1 if there is
-    none. `last_at`: when its last batch or marker was made, ms. `open_from`: where its open transaction begins, or -1.
+    `epoch`: of its last batch or marker, -1 if it knows none (any more: it forgets them in time). `sequence`: its last
+    one of that epoch, -1 if there is none. `last_at`: when its last batch or marker was made, ms. `open_from`: where
+    its open transaction begins, or -1.
     """
 
     tp: TopicPartition
@@ -88,40 +87,54 @@ def leftover(rows: Sequence[Standing], offset: Standing | None, *, whole: bool =
     return Leftover(min(epochs), rows, offset, whole) if epochs else None
 
 
-def by_standings(left: Leftover, now: int) -> Outcome | None:
-    """The verdict that needs no look at the log. `now`: ms. None: one of the `witnesses` must tell."""
+def by_standings(left: Leftover) -> Outcome | None:
+    """The verdict that needs no look at the log. None: one of the `witnesses` must tell."""
     epoch, offset = left.epoch, left.offset
-    if any(_has_marker(place, epoch) for place in left.rows) or offset is None:
+    if offset is None or any(row.epoch > epoch for row in left.rows):
         return None
-    if offset.is_open and offset.epoch == epoch:
-        # A classic commit may have got its marker elsewhere, and not here. Its marker is younger than its offset.
-        seen = (row for row in left.rows if row.epoch == epoch and not row.is_open and row.sequence != NEVER)
-        perhaps = not left.whole or any(row.last_at >= offset.last_at for row in seen)
-        return None if perhaps else Outcome.ABORT
-    if offset.epoch < epoch:  # it never got its offset; or it was so long ago that the partition has forgotten it
-        old = offset.epoch == NEVER and min(place.last_at for place in left.places) < now - EXPIRED_MS
-        return None if old else Outcome.ABORT
-    return None
+    if NEVER < offset.epoch < epoch or offset.tp.partition == NEVER:  # it never got its offset
+        return Outcome.ABORT
+    return by_open_offset(left)
+
+
+def by_open_offset(left: Leftover) -> Outcome | None:
+    """The verdict if no witness has one: what has its offset open was not committed, unless here alone."""
+    epoch, offset = left.epoch, left.offset
+    if offset is None or not offset.is_open or offset.epoch != epoch:
+        return None
+    # A classic commit may have got its marker elsewhere, and not here. Its marker is younger than its offset.
+    seen = (row for row in left.rows if row.epoch == epoch and not row.is_open and row.sequence != NEVER)
+    perhaps = not left.whole or any(row.last_at >= offset.last_at for row in seen)
+    return None if perhaps else Outcome.ABORT
 
 
 def witnesses(left: Leftover) -> Iterable[tuple[Standing, int]]:
     """Whose log may tell, the surest first, and from which time on it is to be read (ms)."""
-    for row in left.rows:
-        if _has_marker(row, left.epoch):
-            yield row, row.last_at
-    offset = left.offset
-    if offset is not None and offset.epoch >= left.epoch and offset not in left.places:
-        yield offset, offset.last_at if _has_marker(offset, left.epoch) else left.since
+    later = [row for row in left.rows if row.epoch > left.epoch]
+    for row in sorted(later, key=lambda row: not _has_marker(row, left.epoch)):
+        yield row, row.last_at if _has_marker(row, left.epoch) else left.since
+    if left.offset is not None and left.offset not in left.places:
+        yield left.offset, offset_since(left)
 
 
-def by_log(left: Leftover, witness: Standing, written: Iterable[Written]) -> Outcome | None:
-    """The verdict of one place, None if it has none. `written`: all of the producer's there since, in order."""
+def offset_since(left: Leftover) -> int:
+    """From when on the log of the offsets holds all of this transaction, ms."""
+    known = left.offset.last_at if left.offset is not None else NEVER
+    return left.since if known == NEVER else min(left.since, known - CLOCKS_MS)
+
+
+def by_log(left: Leftover, witness: Standing, written: Sequence[Written]) -> Outcome | None:
+    """The verdict of one place, None if it has none. `written`: all of the producer's there since, in order.
+
+    One of a row's log is an abort only if the log of the offsets does not show that the epoch `is_shared`.
+    """
     epoch = left.epoch
     any_of_it = pending = False
     for batch in written:
         if batch.marker is not None and batch.epoch > epoch:
             # That of a later transaction has closed T with its own, if T was still open: so it happened to the offset.
-            return batch.marker if batch.epoch == epoch + 1 or pending else None
+            told = batch.marker if batch.epoch == epoch + 1 or pending else None
+            return None if told is Outcome.ABORT and is_shared(written, epoch) else told
         if batch.epoch == epoch:
             pending = batch.marker is None
             any_of_it = any_of_it or pending
@@ -129,7 +142,21 @@ def by_log(left: Leftover, witness: Standing, written: Iterable[Written]) -> Out
         return None
     if witness.is_open:  # by a later transaction; nothing has ended T here, so its offset is open still, or never was
         return None if any_of_it and not pending else Outcome.ABORT
-    return Outcome.ABORT if witness.epoch == epoch and not any_of_it else None
+    return Outcome.ABORT if witness.epoch in {epoch, NEVER} and not any_of_it else None
+
+
+def is_shared(written: Iterable[Written], epoch: int) -> bool:
+    """Whether a commit of this epoch stands behind what has it: classic transactions do that, and share their epoch.
+
+    In two steps it stands before: it is the marker of the transaction before.
+    """
+    any_of_it = False
+    for batch in written:
+        if batch.epoch == epoch:
+            any_of_it = any_of_it or batch.marker is None
+            if any_of_it and batch.marker is Outcome.COMMIT:
+                return True
+    return False
 
 
 def _has_marker(place: Standing, epoch: int) -> bool:

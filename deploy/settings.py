@@ -63,6 +63,7 @@ class Settings:
     group: str
     slot: str | None
     transactions: Literal["auto", "classic"]
+    undecided: Literal["refuse", "commit", "abort"]
     grace_stop_ms: int
     peer_privacy: PeerPrivacy
     roundware_idle_timeout_ms: int
@@ -182,6 +183,12 @@ SETTINGS: Final = (
     _plain("GROUP", NAME, "mediabeat", "the workers' consumer group"),
     _plain("SLOT", NAME, None, "a worker's unique name; without it <host>-<n>, n the first that is free"),
     _plain("TRANSACTIONS", choice("auto", "classic"), "auto", "a lane's; auto: in two steps where Kafka knows how"),
+    _plain(
+        "UNDECIDED",
+        choice("refuse", "commit", "abort"),
+        "refuse",
+        "a transaction that Kafka left open, if nothing tells how it ended",
+    ),
     _time("GRACE_STOP", seconds(0.1, 3600), "20", "how long a stop may take"),
     _plain("PEER_PRIVACY", choice("full", "truncated", "none"), "truncated", "how much of a player's address is kept"),
     _time("ROUNDWARE_IDLE_TIMEOUT", seconds(0.1, 7 * _DAY), "1800", "silence that ends a visit of a Roundware session"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LANES: Final = frozenset(
     {"DATA", "GROUP", "SLOT", "IDLE_TIMEOUT", "STILL_TIMEOUT", "ROUNDWARE_IDLE_TIMEOUT", "REORDER_WINDOW"}
-    | {"HEARTBEAT_INTERVAL", "COMMIT_INTERVAL", "TRANSACTIONS"}
+    | {"HEARTBEAT_INTERVAL", "COMMIT_INTERVAL", "TRANSACTIONS", "UNDECIDED"}
 )
 SETTINGS: Final = tuple(setting.name for setting in settings.SETTINGS if setting.name not in _LANES)
 

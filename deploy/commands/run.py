@@ -8,7 +8,7 @@ from deploy import loop, settings, telemetry, wiring
 from deploy.page import Where, curl_session, tail_command
 from deploy.settings import Settings
 
-_KAFKA: Final = {*settings.KAFKA, "SLOT", "TRANSACTIONS"}
+_KAFKA: Final = {*settings.KAFKA, "SLOT", "TRANSACTIONS", "UNDECIDED"}
 SETTINGS: Final = tuple(setting.name for setting in settings.SETTINGS if setting.name not in _KAFKA)
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.structs import TopicPartition
 
@@ -16,6 +17,7 @@ from deploy.kafka_client import KafkaClients
 from deploy.kafka_flexible import LONG, SHORT, Kind, ask
 from deploy.kafka_leftovers import OFFSETS, _places, group_partition
 from deploy.kafka_traces import FORBIDDEN, standings
+from deploy.kafka_verdict import Outcome
 from deploy.kafka_wire import LATEST, READ_UNCOMMITTED, _offset
 from processors.kafka_lane import Origin
 from schemas import topics
@@ -119,17 +121,56 @@ async def test_two_transactions_that_were_forgotten_are_ended_each_by_its_own_ou
     assert await lanes.visible(STATE) == []
 
 
+async def test_an_offset_left_open_is_no_abort_where_rows_were_committed_before_later_ones_were_aborted(
+    lanes: Lanes,
+) -> None:
+    dead = await lanes.producer()
+    await lanes.write(dead, lanes.row(b"during"))
+    await lanes.write_offset(dead, 2)
+    await commit(await lanes.unended(dead, [lanes.row(b"during", STATE)], None))
+    await lanes.unended(dead, [lanes.row(b"later", STATE)], None)
+    assert await lanes.open_in() == {ROWS, OFFSETS}
+    await goes_on(lanes, 2, [b"before", b"during"])
+
+
+async def end_classic(owner: AIOKafkaProducer, group: str, offset: int) -> None:
+    await owner.begin_transaction()
+    await owner.send_and_wait(STATE, b"state", b"sid", partition=0)
+    await owner.send_offsets_to_transaction({TopicPartition(EVENTS, 0): offset}, group)
+    await owner.commit_transaction()
+
+
 async def test_a_lane_is_refused_where_nothing_tells_how_a_classic_transaction_ended(lanes: Lanes) -> None:
     lanes.clients = KafkaClients(lanes.clients.bootstrap, two_steps=False)
     dead = await lanes.producer()
     await lanes.write(dead, lanes.row(b"during"))
-    await dead.begin_transaction()
-    await dead.send_offsets_to_transaction({TopicPartition(EVENTS, 0): 2}, lanes.origin.group)
-    await dead.commit_transaction()
-    said = rf"producer {dead._txn_manager.producer_id}, epoch \d+\) is open in {ROWS} 0 .*kafka-transactions.sh"
+    await end_classic(dead, lanes.origin.group, 2)
+    said = rf"producer {dead._txn_manager.producer_id}, epoch \d+\) is open in {ROWS} 0 .*MEDIABEAT_UNDECIDED"
     for _ in range(2):
         with pytest.raises(LogUnavailable, match=said):
             await lanes.lane()
+
+
+@pytest.mark.parametrize(
+    ("decided", "rows"), [(Outcome.COMMIT, [b"before", b"during"]), (Outcome.ABORT, [b"before"])], ids=str
+)
+async def test_an_operator_decides_what_is_refused(lanes: Lanes, decided: Outcome, rows: list[bytes]) -> None:
+    lanes.clients = KafkaClients(lanes.clients.bootstrap, two_steps=False)
+    dead = await lanes.producer()
+    await lanes.write(dead, lanes.row(b"during"))
+    await end_classic(dead, lanes.origin.group, 2)
+    lanes.clients = KafkaClients(lanes.clients.bootstrap, two_steps=False, undecided=decided)
+    await goes_on(lanes, 2, rows)
+
+
+async def test_a_classic_commit_is_not_taken_for_the_abort_of_the_next_transaction_of_its_epoch(lanes: Lanes) -> None:
+    lanes.clients = KafkaClients(lanes.clients.bootstrap, two_steps=False)
+    dead = await lanes.producer()
+    await lanes.write(dead, lanes.row(b"during"))
+    await end_classic(dead, lanes.origin.group, 2)
+    await lanes.unended_classic(dead, [lanes.row(b"next", STATE)], 3)  # its successor aborts it
+    with pytest.raises(LogUnavailable, match="MEDIABEAT_UNDECIDED"):
+        await lanes.lane()
 
 
 @pytest_asyncio.fixture

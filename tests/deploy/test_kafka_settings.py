@@ -10,6 +10,7 @@ from deploy import settings
 from deploy.failure import Failure
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_settings import kafka_clients
+from deploy.kafka_verdict import Outcome
 
 
 def clients(**flags: str) -> KafkaClients:
@@ -49,3 +50,9 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
 def test_transactions_are_classic_only_where_the_settings_say_so() -> None:
     assert clients(BOOTSTRAP="kafka:9092").two_steps
     assert not clients(BOOTSTRAP="kafka:9092", TRANSACTIONS="classic").two_steps
+
+
+def test_how_undecided_transactions_end_is_for_the_settings_to_say() -> None:
+    assert clients(BOOTSTRAP="kafka:9092").undecided is None
+    assert clients(BOOTSTRAP="kafka:9092", UNDECIDED="commit").undecided is Outcome.COMMIT
+    assert clients(BOOTSTRAP="kafka:9092", UNDECIDED="abort").undecided is Outcome.ABORT

@@ -5,20 +5,20 @@ from aiokafka.structs import TopicPartition
 
 from deploy.kafka_verdict import (
     CLOCKS_MS,
-    EXPIRED_MS,
     Leftover,
     Outcome,
     Standing,
     Written,
     by_log,
+    by_open_offset,
     by_standings,
+    is_shared,
     leftover,
     witnesses,
 )
 
 COMMIT, ABORT = Outcome.COMMIT, Outcome.ABORT
-NOW = 100 * EXPIRED_MS
-AT = NOW - 1_000
+AT = 1_800_000_000_000
 """When the transaction wrote what is open."""
 
 ROWS, STATE, OFFSETS = (TopicPartition(name, 0) for name in ("rows", "state", "offsets"))
@@ -66,20 +66,24 @@ def test_of_several_transactions_the_oldest_comes_first() -> None:
         left(opened(OFFSETS), opened(STATE)),
         left(opened(OFFSETS), closed(STATE, T)),  # the marker of the transaction before, in two steps
         left(opened(OFFSETS), closed(STATE, T, sequence=3, at=AT - 1)),  # the same, classic
-        left(Standing(OFFSETS)),
+        left(Standing(TopicPartition("offsets", -1))),  # nobody has ever had one
         left(closed(OFFSETS, T - 1)),
     ],
 )
 def test_whose_offset_is_open_or_was_never_written_is_aborted(there: Leftover) -> None:
-    assert by_standings(there, NOW) is ABORT
+    assert by_standings(there) is ABORT
 
 
 @pytest.mark.parametrize(
     ("there", "asked"),
     [
         (left(opened(OFFSETS), closed(STATE, T + 1)), [(STATE, AT)]),
-        (left(closed(OFFSETS, T + 1), closed(STATE, T + 1)), [(STATE, AT), (OFFSETS, AT)]),
-        (left(closed(OFFSETS, T + 1)), [(OFFSETS, AT)]),
+        (left(opened(OFFSETS), closed(STATE, T + 2)), [(STATE, AT - CLOCKS_MS)]),
+        (left(opened(OFFSETS), closed(STATE, T + 2), closed(STATE, T + 1)), [(STATE, AT), (STATE, AT - CLOCKS_MS)]),
+        (left(closed(OFFSETS, T + 1), closed(STATE, T + 1)), [(STATE, AT), (OFFSETS, AT - CLOCKS_MS)]),
+        (left(closed(OFFSETS, T + 1)), [(OFFSETS, AT - CLOCKS_MS)]),
+        (left(closed(OFFSETS, T + 1, at=AT - 9)), [(OFFSETS, AT - 9 - CLOCKS_MS)]),  # the worker's clock is ahead
+        (left(Standing(OFFSETS)), [(OFFSETS, AT - CLOCKS_MS)]),  # never written, or its partition has forgotten
         (left(closed(OFFSETS, T + 9)), [(OFFSETS, AT - CLOCKS_MS)]),
         (left(opened(OFFSETS, T + 9)), [(OFFSETS, AT - CLOCKS_MS)]),
         (left(closed(OFFSETS, T)), [(OFFSETS, AT - CLOCKS_MS)]),
@@ -89,21 +93,36 @@ def test_whose_offset_is_open_or_was_never_written_is_aborted(there: Leftover) -
     ],
 )
 def test_else_the_log_is_asked(there: Leftover, asked: list[tuple[TopicPartition, int]]) -> None:
-    assert by_standings(there, NOW) is None
+    assert by_standings(there) is None
     assert [(witness.tp, since) for witness, since in witnesses(there)] == asked
 
 
 def test_what_we_may_not_see_may_have_been_committed() -> None:
-    assert by_standings(left(opened(OFFSETS))._replace(whole=False), NOW) is None
-    assert by_standings(left(closed(OFFSETS, T - 1))._replace(whole=False), NOW) is ABORT
+    assert by_standings(left(opened(OFFSETS))._replace(whole=False)) is None
+    assert by_standings(left(closed(OFFSETS, T - 1))._replace(whole=False)) is ABORT
 
 
-def test_an_offset_that_may_have_been_forgotten_is_not_one_that_was_never_written() -> None:
-    long_ago = NOW - EXPIRED_MS - 1
-    there = leftover([opened(ROWS, at=long_ago)], Standing(OFFSETS))
-    assert there is not None
-    assert by_standings(there, NOW) is None
-    assert list(witnesses(there)) == []
+def test_an_open_offset_means_abort_when_no_later_row_tells_otherwise() -> None:
+    there = left(opened(OFFSETS), closed(STATE, T + 2))
+    assert by_log(there, there.rows[1], [DATA_LATER, marker(ABORT, T + 2)]) is None
+    assert by_open_offset(there) is ABORT
+    assert by_log(there, there.rows[1], [DATA, marker(COMMIT, T + 1), DATA_LATER, marker(ABORT, T + 2)]) is COMMIT
+    assert by_open_offset(left(closed(OFFSETS, T + 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "shared"),
+    [
+        ([], False),
+        ([marker(COMMIT, T), DATA, marker(ABORT, T + 1)], False),  # in two steps
+        ([DATA, marker(COMMIT, T), DATA, marker(ABORT, T + 1)], True),  # classic: the first of these was committed
+        ([DATA, marker(COMMIT, T + 1)], False),
+    ],
+)
+def test_an_epoch_of_more_than_one_transaction_is_known_by_a_commit_behind_its_batches(
+    written: list[Written], *, shared: bool
+) -> None:
+    assert is_shared(written, T) is shared
 
 
 @pytest.mark.parametrize(
@@ -115,7 +134,10 @@ def test_an_offset_that_may_have_been_forgotten_is_not_one_that_was_never_writte
         ("rows", [marker(COMMIT, T)], None),
         (T + 1, [marker(COMMIT, T), DATA, marker(COMMIT, T + 1)], COMMIT),
         (T + 1, [marker(COMMIT, T), DATA, marker(ABORT, T + 1)], ABORT),
+        (T + 1, [DATA, marker(COMMIT, T), DATA, marker(ABORT, T + 1)], None),  # classic: committed, or the last of them
         (T + 1, [], None),  # its log was cleaned
+        (-1, [], ABORT),
+        (-1, [marker(COMMIT, T), DATA, marker(COMMIT, T + 1)], COMMIT),
         (T + 3, [DATA, DATA_LATER, marker(COMMIT, T + 2), marker(ABORT, T + 3)], COMMIT),
         (T + 3, [DATA, marker(ABORT, T + 3)], ABORT),
         (T + 3, [DATA_LATER, marker(COMMIT, T + 2)], None),  # that of a transaction that came later
