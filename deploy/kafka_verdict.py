@@ -90,11 +90,11 @@ def leftover(rows: Sequence[Standing], offset: Standing | None, *, whole: bool =
 def by_standings(left: Leftover) -> Outcome | None:
     """The verdict that needs no look at the log. None: one of the `witnesses` must tell."""
     epoch, offset = left.epoch, left.offset
-    if offset is None or any(row.epoch > epoch for row in left.rows):
+    if offset is None:
         return None
     if NEVER < offset.epoch < epoch or offset.tp.partition == NEVER:  # it never got its offset
         return Outcome.ABORT
-    return by_open_offset(left)
+    return None if any(row.epoch > epoch for row in left.rows) else by_open_offset(left)
 
 
 def by_open_offset(left: Leftover) -> Outcome | None:

@@ -68,6 +68,7 @@ def test_of_several_transactions_the_oldest_comes_first() -> None:
         left(opened(OFFSETS), closed(STATE, T, sequence=3, at=AT - 1)),  # the same, classic
         left(Standing(TopicPartition("offsets", -1))),  # nobody has ever had one
         left(closed(OFFSETS, T - 1)),
+        left(closed(OFFSETS, T - 1), closed(STATE, T + 3)),  # of one that came later, and did not get its offset either
     ],
 )
 def test_whose_offset_is_open_or_was_never_written_is_aborted(there: Leftover) -> None:
