@@ -1,6 +1,7 @@
 """The event loop of every process: uvloop where it is installed."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -9,8 +10,20 @@ Result = TypeVar("Result")
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end. Ctrl-C cancels it, lets it clean up, and raises KeyboardInterrupt."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    try:
         return runner.run(main)
+    finally:
+        close(runner)
+
+
+def close(runner: asyncio.Runner) -> None:
+    """A loop that libuv calls busy is left as it is: all that was to be done is done, and its process ends."""
+    try:
+        runner.close()
+    except OSError as failure:
+        if failure.errno != errno.EBUSY:
+            raise
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
