@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
 from aiokafka.structs import TopicPartition
 
-from deploy.kafka_traces import LOST, say_once, standings, trace
-from deploy.kafka_transaction import AGAIN
+from deploy.kafka_traces import say_once, standings, trace
+from deploy.kafka_transaction import AGAIN, LOST
 from deploy.kafka_verdict import (
     NEVER,
     Leftover,
@@ -49,6 +49,7 @@ TOPICS: Final = (*(topic.name for topic in topics.ALL), OFFSETS)
 """Where something of a lane may be open; its producer asks for all their leaders at once."""
 
 SETTLING_SECONDS: Final = 10.0
+READING_SECONDS: Final = 10.0
 ENDING_SECONDS: Final = 9.0
 """Below the transaction's timeout at the broker."""
 
@@ -66,13 +67,12 @@ async def settle(producer: AIOKafkaProducer, origin: Origin, undecided: Outcome 
     """
     name = origin.transactional_id
     try:
-        async with _bound(
-            SETTLING_SECONDS, f"not all leaders have said whether Kafka has left something open of {name}"
-        ):
+        unsaid = f"not all leaders have said whether Kafka has left something open of {name}"
+        async with _bound(SETTLING_SECONDS, unsaid):
             left = await _look(producer, origin)
-            if left is None:
-                return True
-            outcome = await _outcome(producer, origin, left, undecided)
+        if left is None:
+            return True
+        outcome = await _outcome(producer, origin, left, undecided)
         # Once the places are in a transaction of ours, whoever comes next aborts it: this is not cut short.
         async with _bound(ENDING_SECONDS, f"nobody has ended what is open of {name} in {_in_words(left.places)}"):
             await _end(producer, origin, left, outcome)
@@ -140,7 +140,8 @@ def group_partition(group: str, count: int) -> int:
 async def _outcome(producer: AIOKafkaProducer, origin: Origin, left: Leftover, undecided: Outcome | None) -> Outcome:
     """How it ended, by what can be seen. LogUnavailable: nothing tells."""
     try:
-        outcome = by_standings(left) or await _by_witnesses(producer, left) or by_open_offset(left) or undecided
+        async with _bound(READING_SECONDS, f"how a transaction of {origin.transactional_id} ended was not found"):
+            outcome = by_standings(left) or await _by_witnesses(producer, left) or by_open_offset(left) or undecided
     except LogUnavailable:  # a log that may tell is too long to be read
         if undecided is None:
             raise

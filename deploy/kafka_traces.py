@@ -17,6 +17,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from deploy.kafka_flexible import LONG, NO_TAGS, QUAD, SHORT, Kind, Reader, ask, counted, give_up, text
+from deploy.kafka_transaction import LOST
 from deploy.kafka_verdict import Outcome, Standing, Written
 from deploy.kafka_wire import READ_UNCOMMITTED, at_time, fetch
 from schemas.records import LogUnavailable
@@ -29,7 +30,6 @@ TRACE_BYTES: Final = 64 * 1024 * 1024
 
 FORBIDDEN: Final = 29
 UNKNOWN: Final = 35
-LOST: Final = 13
 AGAIN: Final = frozenset({3, 5, 6, 7, LOST, 14, 15, 16, 56, 74, 75, 76})
 """No such leader here (yet), no answer, loading, storage, an older or newer leader."""
 

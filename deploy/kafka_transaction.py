@@ -129,7 +129,7 @@ class Transaction:
         for batches, _, answer in asked:
             taken = _produced(answer)
             for batch in batches:
-                code = taken.get(batch.tp, _LOST)
+                code = taken.get(batch.tp, LOST)
                 said.append(Said(f"{batch.tp.topic} {batch.tp.partition}", code))
                 if code in DONE:
                     self._batches.remove(batch)
@@ -175,7 +175,7 @@ class Transaction:
         reader = _reader_of(asked[1])
         if reader is not None:
             reader.skip(LONG.size)
-        code = _LOST if reader is None else reader.number(SHORT)
+        code = LOST if reader is None else reader.number(SHORT)
         await self._again_if_need_be([Said("the commit", code)])
         if reader is None or code:
             return False
@@ -210,7 +210,7 @@ class Transaction:
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
             self._unless_discarded()  # its client would look for brokers for ever
-        if failed & COORDINATED_ELSEWHERE or _LOST in failed:
+        if failed & COORDINATED_ELSEWHERE or LOST in failed:
             self._producer._sender._coordinator_dead(CoordinationType.GROUP)
             self._producer._sender._coordinator_dead(CoordinationType.TRANSACTION)
         if failed & ELSEWHERE:
@@ -221,7 +221,7 @@ class Transaction:
             raise ProducerClosed
 
 
-_LOST: Final = 13
+LOST: Final = 13
 """The code of no answer."""
 
 _Asked = tuple[AIOKafkaConnection | None, "asyncio.Future[bytes]"]
@@ -291,7 +291,7 @@ def _produced(answer: "asyncio.Future[bytes]") -> dict[TopicPartition, int]:
 def _offset_committed(answer: "asyncio.Future[bytes]") -> int:
     reader = _reader_of(answer)
     if reader is None:
-        return _LOST
+        return LOST
     reader.skip(LONG.size)
     reader.count()
     reader.text()

@@ -14,10 +14,10 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
     try:
         return runner.run(main)
     finally:
-        close(runner)
+        _close(runner)
 
 
-def close(runner: asyncio.Runner) -> None:
+def _close(runner: asyncio.Runner) -> None:
     """A loop that libuv calls busy is left as it is: all that was to be done is done, and its process ends."""
     try:
         runner.close()

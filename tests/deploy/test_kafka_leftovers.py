@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.structs import TopicPartition
 
-from deploy import kafka_traces
+from deploy import kafka_leftovers, kafka_traces
 from deploy.broker import Cluster
 from deploy.kafka_client import KafkaClients
 from deploy.kafka_flexible import LONG, SHORT, Kind, ask
@@ -161,6 +161,19 @@ async def test_an_operator_decides_what_is_refused(lanes: Lanes, decided: Outcom
     await end_classic(dead, lanes.origin.group, 2)
     lanes.clients = KafkaClients(lanes.clients.bootstrap, two_steps=False, undecided=decided)
     await goes_on(lanes, 2, rows)
+
+
+async def test_an_operator_decides_where_the_log_takes_too_long_to_read(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = await lanes.producer()
+    await lanes.write(dead, lanes.row(b"during"))
+    await commit(await lanes.unended(dead, [], 2))
+    monkeypatch.setattr(kafka_leftovers, "READING_SECONDS", 0.0)
+    with pytest.raises(LogUnavailable, match="was not found"):
+        await lanes.lane()
+    lanes.clients = KafkaClients(lanes.clients.bootstrap, undecided=Outcome.COMMIT)
+    await goes_on(lanes, 2, [b"before", b"during"])
 
 
 async def test_a_classic_commit_is_not_taken_for_the_abort_of_the_next_transaction_of_its_epoch(lanes: Lanes) -> None:

@@ -101,7 +101,10 @@ async def standstill(three_nodes: Cluster, request: pytest.FixtureRequest) -> As
     await lanes.close()
 
 
-FORGETS_NOTHING = "this Kafka writes the marker when the leader is back: it does not need to be looked after"
+FORGETS_NOTHING = (
+    "this Kafka writes the marker when the leader is back: nothing here shows that it is looked after any more"
+)
+"""With a Kafka that is mended these tests have nothing to show, and go, or find another way to it."""
 
 
 async def test_rows_that_were_aborted_while_they_had_no_leader_never_become_visible(
@@ -118,12 +121,9 @@ async def test_rows_that_were_aborted_while_they_had_no_leader_never_become_visi
         with pytest.raises(LogUnavailable, match="not all leaders"):  # it fences, and then cannot look at the rows
             await lanes.lane()
     monkeypatch.undo()
-    forgotten = await lanes.open_in()
-    assert forgotten <= {ROWS}
+    assert await lanes.open_in() == {ROWS}, FORGETS_NOTHING
     await goes_on(lanes, 1, [b"before"])
     assert await lanes.visible(standstill.other) == []
-    if not forgotten:
-        pytest.skip(FORGETS_NOTHING)
 
 
 @pytest.mark.parametrize("standstill", [True], indirect=True, ids=["two steps"])
@@ -133,9 +133,6 @@ async def test_rows_that_were_committed_while_they_had_no_leader_become_visible_
     transaction = await lanes.unended(dead, [lanes.row(b"during"), lanes.row(b"during", standstill.other)], 2)
     async with standstill:
         await commit(transaction)
-    forgotten = await lanes.open_in()
-    assert forgotten <= {ROWS}
+    assert await lanes.open_in() == {ROWS}, FORGETS_NOTHING
     await goes_on(lanes, 2, [b"before", b"during"])
     assert await lanes.visible(standstill.other) == [b"during"]
-    if not forgotten:
-        pytest.skip(FORGETS_NOTHING)
